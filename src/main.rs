@@ -1,0 +1,3 @@
+//! The `subledger` binary.
+
+fn main() {}
