@@ -1,1 +1,3 @@
-//! The suite.
+//! The suite: every test that goes through a store, a server or the whole repository.
+
+mod support;

@@ -1,0 +1,234 @@
+//! The real binary on a store of the test's own, reached as a user would reach it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::http::{Answer, Connection, request};
+use super::{TestStore, postgres, stripe};
+
+/// Longest wait for readiness; a debug build on a loaded machine takes a few seconds at worst.
+const READY_WAIT: Duration = Duration::from_secs(30);
+
+/// How to start a server; `new` fits most tests.
+pub(crate) struct Launch {
+    binary: PathBuf,
+    store_url: Option<String>,
+    data_dir: PathBuf,
+    port: u16,
+    metrics_port: u16,
+    pub(crate) environment: Vec<(String, String)>,
+}
+
+impl Launch {
+    /// The built binary on the given store, on free ports.
+    pub(crate) fn new(store: &TestStore) -> Self {
+        Self {
+            binary: env!("CARGO_BIN_EXE_subledger").into(),
+            store_url: store.url().map(str::to_owned),
+            data_dir: store.data_dir().to_owned(),
+            port: postgres::free_port(),
+            metrics_port: postgres::free_port(),
+            environment: Vec::new(),
+        }
+    }
+
+    /// Sets one more environment variable.
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The command, with nothing of the caller's own settings.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.args(arguments).env_clear().current_dir(&self.data_dir);
+        for name in ["PATH", "HOME", "TMPDIR"] {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        command
+            .env("SUBLEDGER__STORE__DATA_DIR", &self.data_dir)
+            .env("SUBLEDGER__HTTP__LISTEN", format!("127.0.0.1:{}", self.port))
+            .env(
+                "SUBLEDGER__HTTP__METRICS_LISTEN",
+                format!("127.0.0.1:{}", self.metrics_port),
+            )
+            .env(
+                "SUBLEDGER__AUTH__KEY_PEPPER",
+                "test-pepper-0123456789abcdef0123456789abcdef",
+            )
+            .env("SUBLEDGER__LOG__LEVEL", "warn")
+            .env("STRIPE_WEBHOOK_SECRET", stripe::SECRET);
+        if let Some(url) = &self.store_url {
+            command.env("DATABASE_URL", url);
+        }
+        for (name, value) in &self.environment {
+            command.env(name, value);
+        }
+        command
+    }
+
+    /// Starts `serve` without waiting.
+    pub(crate) fn spawn(&self) -> Server {
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.data_dir.join("test-server.log"))
+            .expect("a log file");
+        let child = self
+            .command(&["serve"])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("the log file"))
+            .stderr(log)
+            .spawn()
+            .expect("the subledger binary");
+        Server {
+            child,
+            address: format!("127.0.0.1:{}", self.port),
+            metrics_address: format!("127.0.0.1:{}", self.metrics_port),
+            data_dir: self.data_dir.clone(),
+        }
+    }
+
+    /// Starts `serve` and waits until it is ready; panics with its log when it is not.
+    pub(crate) async fn start(&self) -> Server {
+        let mut server = self.spawn();
+        server.ready().await;
+        server
+    }
+}
+
+/// A running server, killed when dropped.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) address: String,
+    pub(crate) metrics_address: String,
+    data_dir: PathBuf,
+}
+
+impl Server {
+    /// Waits until `/readyz` says yes; answers how long that took.
+    pub(crate) async fn ready(&mut self) -> Duration {
+        let begin = Instant::now();
+        loop {
+            if let Ok(mut connection) = Connection::open(&self.address).await
+                && let Ok(answer) = connection.send(&request("GET", "/readyz", &[], b"")).await
+                && answer.status == 200
+            {
+                return begin.elapsed();
+            }
+            let ended = self.child.try_wait().expect("the server process");
+            assert!(ended.is_none(), "the server ended with {ended:?}:\n{}", self.log());
+            assert!(begin.elapsed() < READY_WAIT, "not ready:\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// What the server wrote to stdout and stderr so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.data_dir.join("test-server.log")).unwrap_or_default()
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The local admin token, by which the command line reaches a running server.
+    pub(crate) fn admin_token(&self) -> String {
+        admin_token(&self.data_dir)
+    }
+
+    /// Kills it as `kill -9` does, at whatever it was doing.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Waits for the process to end by itself; answers its exit code, or nothing when a signal ended it.
+    pub(crate) async fn ended(&mut self) -> Option<i32> {
+        let begin = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("the server process") {
+                return status.code();
+            }
+            assert!(begin.elapsed() < READY_WAIT, "did not end:\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Asks it to stop as a service manager would.
+    pub(crate) fn terminate(&self) {
+        let asked = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status();
+        assert!(asked.expect("kill").success());
+    }
+
+    /// One request on a connection of its own.
+    pub(crate) async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let mut connection = Connection::open(&self.address).await.expect("a connection");
+        let answer = connection.send(&request(method, path, headers, body)).await;
+        answer.unwrap_or_else(|error| panic!("{method} {path}: {error}\n{}", self.log()))
+    }
+
+    /// GET as the local administrator, JSON expected.
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        let bearer = format!("Bearer {}", self.admin_token());
+        let answer = self.send("GET", path, &[("Authorization", &bearer)], b"").await;
+        assert_eq!(answer.status, 200, "{path}: {}", String::from_utf8_lossy(&answer.body));
+        answer.json()
+    }
+
+    /// Delivers a body with a right signature.
+    pub(crate) async fn deliver(&self, body: &[u8]) -> Answer {
+        let signature = stripe::signature(body);
+        let headers = [("Content-Type", "application/json"), ("Stripe-Signature", &*signature)];
+        self.send("POST", "/webhooks/stripe", &headers, body).await
+    }
+
+    /// Waits until every receipt is settled and every view has read the whole log.
+    pub(crate) async fn settled(&self) {
+        let begin = Instant::now();
+        loop {
+            let open = self.get("/v1/webhook-inbox?state=new&limit=1").await;
+            let idle = open["data"].as_array().is_some_and(Vec::is_empty);
+            if idle && lag(&self.get("/v1/projections").await) == 0 {
+                return;
+            }
+            assert!(begin.elapsed() < READY_WAIT * 2, "never settled:\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+/// The sum of the lags of all projections in `GET /v1/projections`.
+fn lag(projections: &Value) -> i64 {
+    match projections {
+        Value::Array(items) => items.iter().map(lag).sum(),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| match (name.as_str(), value) {
+                ("lag", Value::Number(lag)) => lag.as_i64().unwrap_or(1),
+                ("lag", _) => 0,
+                (_, inner) => lag(inner),
+            })
+            .sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+    }
+}
+
+/// The token in `serve.json` of a data directory.
+pub(crate) fn admin_token(data_dir: &Path) -> String {
+    let text = std::fs::read_to_string(data_dir.join("serve.json")).expect("serve.json of a running server");
+    let file: Value = serde_json::from_str(&text).expect("JSON");
+    file["token"].as_str().expect("a token").to_owned()
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
