@@ -1,1 +1,3 @@
 //! The subledger service.
+
+pub mod stripe;
