@@ -1,3 +1,4 @@
 //! The suite: every test that goes through a store, a server or the whole repository.
 
+mod oracles;
 mod support;
