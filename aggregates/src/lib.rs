@@ -6,6 +6,7 @@
 pub mod ids;
 pub mod money;
 pub mod partition;
+pub mod plan;
 pub mod time;
 
 pub mod facts;
