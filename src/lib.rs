@@ -1,3 +1,4 @@
 //! The subledger service.
 
+pub mod demo;
 pub mod stripe;

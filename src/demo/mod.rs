@@ -1,0 +1,3 @@
+//! The demo: histories of several tenants, delivered through the front door.
+
+pub mod story;
