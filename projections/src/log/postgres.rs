@@ -1,0 +1,82 @@
+//! The log's SQL on Postgres.
+
+use sqlx::postgres::{PgPool, PgRow};
+use sqlx::Row;
+
+use super::{StoredEvent, hash, version};
+use crate::db::{DbError, at_from_chrono, part_to_sql, position_from_sql};
+
+macro_rules! columns {
+    () => {
+        "e.aggregate_type, e.aggregate_id, e.sequence, e.part, e.position, e.tenant, e.event_id, e.event_type, \
+         e.event_version, e.payload::text, e.metadata::text, e.causation_id, e.correlation_id, e.occurred_at, \
+         e.recorded_at, e.content_hash"
+    };
+}
+
+pub(crate) const PAGE: &str = concat!(
+    "select ",
+    columns!(),
+    " from events e where e.part = $1 and e.position > $2 order by e.position limit $3"
+);
+pub(crate) const STREAM: &str = concat!(
+    "select ",
+    columns!(),
+    " from events e where e.part = $1 and e.aggregate_type = $2 and e.aggregate_id = $3 and e.sequence > $4 \
+      order by e.sequence limit $5"
+);
+pub(crate) const STREAMS: &str = concat!(
+    "select ",
+    columns!(),
+    " from unnest($2::text[], $3::text[]) k (t, s) join events e on e.part = $1 and e.aggregate_type = k.t \
+      and e.aggregate_id = k.s order by e.aggregate_type, e.aggregate_id, e.sequence"
+);
+
+fn event(row: &PgRow) -> Result<StoredEvent, DbError> {
+    Ok(StoredEvent {
+        aggregate_type: row.try_get(0)?,
+        stream: row.try_get(1)?,
+        sequence: position_from_sql(row.try_get(2)?)?,
+        part: u32::try_from(row.try_get::<i32, _>(3)?).map_err(|_| DbError::bug("a part is negative"))?,
+        position: position_from_sql(row.try_get(4)?)?,
+        tenant: row.try_get(5)?,
+        event_id: row.try_get(6)?,
+        event_type: row.try_get(7)?,
+        event_version: version(row.try_get(8)?)?,
+        payload: row.try_get(9)?,
+        metadata: row.try_get(10)?,
+        causation_id: row.try_get(11)?,
+        correlation_id: row.try_get(12)?,
+        occurred_at: at_from_chrono(row.try_get(13)?)?,
+        recorded_at: at_from_chrono(row.try_get(14)?)?,
+        content_hash: hash(row.try_get(15)?)?,
+    })
+}
+
+pub(super) async fn page(pool: &PgPool, part: u32, after: i64, limit: u32) -> Result<Vec<StoredEvent>, DbError> {
+    let query = sqlx::query(PAGE).bind(part_to_sql(part)?).bind(after).bind(i64::from(limit));
+    query.fetch_all(pool).await?.iter().map(event).collect()
+}
+
+pub(super) async fn stream(
+    pool: &PgPool,
+    part: u32,
+    aggregate_type: &str,
+    stream: &str,
+    after: i64,
+    limit: u32,
+) -> Result<Vec<StoredEvent>, DbError> {
+    let query = sqlx::query(STREAM)
+        .bind(part_to_sql(part)?)
+        .bind(aggregate_type)
+        .bind(stream)
+        .bind(after)
+        .bind(i64::from(limit));
+    query.fetch_all(pool).await?.iter().map(event).collect()
+}
+
+pub(super) async fn streams(pool: &PgPool, part: u32, wanted: &[(&str, &str)]) -> Result<Vec<StoredEvent>, DbError> {
+    let (types, streams): (Vec<&str>, Vec<&str>) = wanted.iter().copied().unzip();
+    let query = sqlx::query(STREAMS).bind(part_to_sql(part)?).bind(types).bind(streams);
+    query.fetch_all(pool).await?.iter().map(event).collect()
+}
