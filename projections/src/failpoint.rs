@@ -5,22 +5,43 @@
 /// Every place, with what has happened when the process reaches it.
 pub const FAILPOINTS: &[(&str, &str)] = &[
     ("receive.before-insert", "a signed body was read, nothing is stored"),
-    ("receive.after-insert", "the receipt rows are written, COMMIT was not sent"),
-    ("receive.after-commit", "the receipt is durable, the answer 200 was not sent"),
+    (
+        "receive.after-insert",
+        "the receipt rows are written, COMMIT was not sent",
+    ),
+    (
+        "receive.after-commit",
+        "the receipt is durable, the answer 200 was not sent",
+    ),
     ("append.after-begin", "the transaction is open"),
     ("append.after-marks", "the inbox marks are written, no event is"),
-    ("append.after-events", "events, head, outbox and inbox outcome are written, COMMIT was not sent"),
+    (
+        "append.after-events",
+        "events, head, outbox and inbox outcome are written, COMMIT was not sent",
+    ),
     ("append.after-commit", "the append is durable, nobody was told"),
     ("settle.before", "the append is durable, the receipt still says new"),
     ("settle.after", "the receipt says what became of it"),
-    ("writer.before-commit", "SQLite: a group of jobs is done, COMMIT was not sent"),
+    (
+        "writer.before-commit",
+        "SQLite: a group of jobs is done, COMMIT was not sent",
+    ),
     ("writer.after-commit", "SQLite: the group is durable, nobody was told"),
     ("projection.before-flush", "a page was folded, nothing is written"),
-    ("projection.after-rows", "the rows of a page are written, the checkpoint is not"),
-    ("projection.after-checkpoint", "rows and checkpoint are written, COMMIT was not sent"),
+    (
+        "projection.after-rows",
+        "the rows of a page are written, the checkpoint is not",
+    ),
+    (
+        "projection.after-checkpoint",
+        "rows and checkpoint are written, COMMIT was not sent",
+    ),
     ("projection.after-flush", "rows and checkpoint are durable"),
     ("rebuild.after-part", "one part of a rebuild is filled"),
-    ("rebuild.before-swap", "the other slot is complete, readers still use the old one"),
+    (
+        "rebuild.before-swap",
+        "the other slot is complete, readers still use the old one",
+    ),
     ("rebuild.after-swap", "readers use the new slot"),
 ];
 
@@ -28,18 +49,36 @@ pub const FAILPOINTS: &[(&str, &str)] = &[
 pub const MUTANTS: &[(&str, &str)] = &[
     ("ack-before-commit", "an acknowledged write is durable"),
     ("skip-inbox-mark", "one key has one effect"),
-    ("position-from-max", "positions are in commit order, so a reader never passes one it has not seen"),
-    ("conflict-is-success", "a taken sequence number is never answered as recorded"),
-    ("conflict-after-commit", "a conflict is only reported when nothing was recorded"),
+    (
+        "position-from-max",
+        "positions are in commit order, so a reader never passes one it has not seen",
+    ),
+    (
+        "conflict-is-success",
+        "a taken sequence number is never answered as recorded",
+    ),
+    (
+        "conflict-after-commit",
+        "a conflict is only reported when nothing was recorded",
+    ),
     ("retry-without-key", "an append is sent again only under its key"),
     ("savepoint-leak", "a failing job leaves nothing behind"),
     ("key-reuse-ignored", "one key means one request"),
     ("events-updatable", "events are never changed"),
-    ("hash-without-lengths", "two different events never have one content hash"),
+    (
+        "hash-without-lengths",
+        "two different events never have one content hash",
+    ),
     ("lock-file-ignored", "one process writes a SQLite ledger"),
     ("full-is-bug", "a full disk refuses writes and keeps reads"),
-    ("stale-fence-accepted", "a worker that lost its lease cannot settle an effect"),
-    ("checkpoint-without-compare", "a view is never folded twice over one event"),
+    (
+        "stale-fence-accepted",
+        "a worker that lost its lease cannot settle an effect",
+    ),
+    (
+        "checkpoint-without-compare",
+        "a view is never folded twice over one event",
+    ),
 ];
 
 /// Stops the process here, as a power cut would, when `SUBLEDGER_FAILPOINT` names this place.
@@ -50,7 +89,10 @@ pub fn reach(name: &str) {
     use std::sync::atomic::{AtomicU64, Ordering};
     static WANTED: OnceLock<Option<(String, u64)>> = OnceLock::new();
     static PASSED: AtomicU64 = AtomicU64::new(0);
-    debug_assert!(FAILPOINTS.iter().any(|(known, _)| *known == name), "unlisted failpoint {name}");
+    debug_assert!(
+        FAILPOINTS.iter().any(|(known, _)| *known == name),
+        "unlisted failpoint {name}"
+    );
     let wanted = WANTED.get_or_init(|| {
         let text = std::env::var("SUBLEDGER_FAILPOINT").ok()?;
         Some(match text.split_once(':') {
@@ -75,7 +117,10 @@ pub fn reach(_name: &str) {}
 #[cfg(feature = "mutants")]
 #[must_use]
 pub fn mutant(name: &str) -> bool {
-    debug_assert!(MUTANTS.iter().any(|(known, _)| *known == name), "unlisted mutant {name}");
+    debug_assert!(
+        MUTANTS.iter().any(|(known, _)| *known == name),
+        "unlisted mutant {name}"
+    );
     std::env::var("SUBLEDGER_MUTANT").is_ok_and(|wanted| wanted == name)
 }
 

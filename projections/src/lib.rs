@@ -3,4 +3,5 @@
 //! `db` is the one place that knows where the ledger is kept; `log` reads the log in pages.
 
 pub mod db;
+pub mod failpoint;
 pub mod log;

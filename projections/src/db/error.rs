@@ -174,8 +174,7 @@ impl DbError {
     /// A failure while COMMIT was on its way: unless the server said what it did, nobody knows.
     #[must_use]
     pub fn at_commit(error: sqlx::Error) -> Self {
-        let internal =
-            matches!(&error, sqlx::Error::Database(database) if database.code().as_deref() == Some("XX000"));
+        let internal = matches!(&error, sqlx::Error::Database(database) if database.code().as_deref() == Some("XX000"));
         let mut found = Self::from(error);
         if internal || found.class == Class::Connection {
             found.class = Class::OutcomeUnknown;

@@ -22,7 +22,7 @@ use sqlx::{PgConnection, PgPool, SqliteConnection, SqlitePool};
 pub use error::{Class, DbError, OpenError};
 pub use heads::Heads;
 pub use meta::{LedgerMeta, Mode, PARTS_POSTGRES, PARTS_SQLITE};
-pub use value::{at_from_chrono, at_from_micros, position_from_sql, position_to_sql, part_to_sql};
+pub use value::{at_from_chrono, at_from_micros, part_to_sql, position_from_sql, position_to_sql};
 
 use postgres::Postgres;
 use sqlite::Sqlite;
@@ -235,7 +235,10 @@ impl Db {
 
     /// Ends when the storage failed in a way after which the process must stop; else never.
     pub async fn failed(&self) -> DbError {
-        if let Store::Sqlite(Sqlite { writer: Some(writer), .. }) = &self.store {
+        if let Store::Sqlite(Sqlite {
+            writer: Some(writer), ..
+        }) = &self.store
+        {
             let mut failure = writer.failure.clone();
             if let Ok(seen) = failure.wait_for(Option::is_some).await
                 && let Some(error) = seen.clone()
@@ -260,9 +263,15 @@ impl Db {
     /// Version of the store, for `/version` and `doctor`.
     pub async fn store_version(&self) -> Result<String, DbError> {
         let (text,): (String,) = match self.pool_for(0) {
-            Pool::Sqlite(pool) => sqlx::query_as("select 'SQLite ' || sqlite_version()").fetch_one(pool).await?,
+            Pool::Sqlite(pool) => {
+                sqlx::query_as("select 'SQLite ' || sqlite_version()")
+                    .fetch_one(pool)
+                    .await?
+            }
             Pool::Postgres(pool) => {
-                sqlx::query_as("select 'Postgres ' || current_setting('server_version')").fetch_one(pool).await?
+                sqlx::query_as("select 'Postgres ' || current_setting('server_version')")
+                    .fetch_one(pool)
+                    .await?
             }
         };
         Ok(text)

@@ -20,7 +20,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The pools of a Postgres ledger, one pair a database. Part `p` lives in database `p % databases`.
 #[derive(Clone)]
-pub struct Postgres {
+pub(super) struct Postgres {
     pub(super) databases: Arc<[Database]>,
 }
 

@@ -17,7 +17,7 @@ use super::error::OpenError;
 use super::writer::Writer;
 
 /// Reading connections: two cores are busy with four, and each costs its own page cache.
-pub const READERS: u32 = 4;
+const READERS: u32 = 4;
 /// Page cache of the writer, in KiB (negative is SQLite's way to say KiB): the hot end of four indexes.
 const WRITER_CACHE: &str = "-16384";
 /// Page cache of each reader, in KiB.
@@ -31,7 +31,7 @@ const STATEMENTS: usize = 256;
 
 /// The pools of a SQLite ledger.
 #[derive(Clone)]
-pub struct Sqlite {
+pub(super) struct Sqlite {
     pub(super) writer: Option<Writer>,
     pub(super) readers: SqlitePool,
     _lock: Option<Arc<LockFile>>,

@@ -149,11 +149,7 @@ async fn serve(
 }
 
 /// One transaction. An error says that all of it was rolled back, and everybody in it was told.
-async fn group(
-    connection: &mut SqliteConnection,
-    first: Job,
-    queue: &mut mpsc::Receiver<Job>,
-) -> Result<(), DbError> {
+async fn group(connection: &mut SqliteConnection, first: Job, queue: &mut mpsc::Receiver<Job>) -> Result<(), DbError> {
     if let Err(error) = connection.execute("begin immediate").await {
         let error = DbError::from(error);
         (first.refuse)(error.clone());
@@ -184,17 +180,16 @@ async fn group(
 }
 
 /// Runs one job inside a savepoint. An error means that the whole transaction is lost, not only the job.
-async fn in_savepoint(
-    connection: &mut SqliteConnection,
-    run: Run,
-    answers: &mut Vec<Answer>,
-) -> Result<(), DbError> {
+async fn in_savepoint(connection: &mut SqliteConnection, run: Run, answers: &mut Vec<Answer>) -> Result<(), DbError> {
     connection.execute("savepoint job").await?;
     let (keep, answer) = run(connection).await;
     answers.push(answer);
     if !keep && !failpoint::mutant("savepoint-leak") {
         // Where SQLite rolled everything back by itself (disk full, I/O error) there is no savepoint left.
-        connection.execute("rollback to job").await.map_err(|error| lost(&error))?;
+        connection
+            .execute("rollback to job")
+            .await
+            .map_err(|error| lost(&error))?;
     }
     connection.execute("release job").await?;
     Ok(())

@@ -108,5 +108,7 @@ fn version(text: &str) -> Result<u32, DbError> {
 }
 
 fn hash(bytes: &[u8]) -> Result<[u8; 32], DbError> {
-    bytes.try_into().map_err(|_| DbError::bug("a content hash is not 32 bytes"))
+    bytes
+        .try_into()
+        .map_err(|_| DbError::bug("a content hash is not 32 bytes"))
 }

@@ -1,7 +1,7 @@
 //! The log's SQL on Postgres.
 
-use sqlx::postgres::{PgPool, PgRow};
 use sqlx::Row;
+use sqlx::postgres::{PgPool, PgRow};
 
 use super::{StoredEvent, hash, version};
 use crate::db::{DbError, at_from_chrono, part_to_sql, position_from_sql};
@@ -54,7 +54,10 @@ fn event(row: &PgRow) -> Result<StoredEvent, DbError> {
 }
 
 pub(super) async fn page(pool: &PgPool, part: u32, after: i64, limit: u32) -> Result<Vec<StoredEvent>, DbError> {
-    let query = sqlx::query(PAGE).bind(part_to_sql(part)?).bind(after).bind(i64::from(limit));
+    let query = sqlx::query(PAGE)
+        .bind(part_to_sql(part)?)
+        .bind(after)
+        .bind(i64::from(limit));
     query.fetch_all(pool).await?.iter().map(event).collect()
 }
 

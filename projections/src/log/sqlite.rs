@@ -1,7 +1,7 @@
 //! The log's SQL on SQLite.
 
-use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::Row;
+use sqlx::sqlite::{SqlitePool, SqliteRow};
 
 use super::{StoredEvent, hash, version};
 use crate::db::{DbError, at_from_micros, position_from_sql};
@@ -54,12 +54,7 @@ fn event(row: &SqliteRow) -> Result<StoredEvent, DbError> {
     })
 }
 
-pub(super) async fn page(
-    pool: &SqlitePool,
-    part: u32,
-    after: i64,
-    limit: u32,
-) -> Result<Vec<StoredEvent>, DbError> {
+pub(super) async fn page(pool: &SqlitePool, part: u32, after: i64, limit: u32) -> Result<Vec<StoredEvent>, DbError> {
     let query = sqlx::query(PAGE).bind(part).bind(after).bind(limit);
     query.fetch_all(pool).await?.iter().map(event).collect()
 }
@@ -72,7 +67,12 @@ pub(super) async fn stream(
     after: i64,
     limit: u32,
 ) -> Result<Vec<StoredEvent>, DbError> {
-    let query = sqlx::query(STREAM).bind(part).bind(aggregate_type).bind(stream).bind(after).bind(limit);
+    let query = sqlx::query(STREAM)
+        .bind(part)
+        .bind(aggregate_type)
+        .bind(stream)
+        .bind(after)
+        .bind(limit);
     query.fetch_all(pool).await?.iter().map(event).collect()
 }
 
