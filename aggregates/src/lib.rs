@@ -11,6 +11,7 @@ pub mod time;
 
 pub mod facts;
 pub mod observation;
+pub mod register;
 pub mod snapshot;
 
 pub mod operation;

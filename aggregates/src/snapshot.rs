@@ -1,11 +1,7 @@
-//! Which snapshot of a Stripe object wins, whatever the order of arrival.
+//! Snapshots of Stripe objects: their header, their content and what they say.
 //!
 //! Stripe orders nothing and stamps whole seconds. Every snapshot that arrives is recorded with its
-//! [`Seen`] header; a [`Register`] keeps the winner. The winner is a function of the **set** of
-//! snapshots recorded, never of their order: highest finality, then latest `as_of`, then highest
-//! rank; among those still tied, a snapshot that another one names as its past (`before`) loses to
-//! it; what is tied even then is decided by the status ladder and at last by the fingerprint of the
-//! content, and Stripe is asked.
+//! [`Seen`] header; a [`Register`](crate::register::Register) tells which one is current.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,10 +10,6 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::time::Timestamp;
-
-/// Most snapshots of one object kept as tied with the winner. Stripe makes a handful of events a second for one
-/// object; beyond this the lowest fingerprints are dropped, which every order drops alike.
-pub const TIED_MAX: usize = 32;
 
 /// First eight bytes of SHA-256 over the stored form of a snapshot.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -127,7 +119,56 @@ pub struct Seen {
     pub notice: Option<Notice>,
 }
 
-/// A normalised snapshot of a Stripe object that can be placed in a [`Register`].
+/// Something a snapshot says that stays true whatever comes later, in either order: an invoice was paid, a refund was
+/// made, a dispute was opened. The facts of an object are the union over its snapshots.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fact {
+    /// Stripe announced the end of a trial; its end.
+    TrialEnding(Option<Timestamp>),
+    /// An invoice was announced.
+    Upcoming,
+    /// An invoice was drafted.
+    Drafted,
+    /// An invoice was finalized.
+    Finalized,
+    /// An invoice was paid.
+    Paid,
+    /// A payment attempt of an invoice failed: the attempt's number.
+    PaymentFailed(u32),
+    /// The customer had to act on an attempt: its number.
+    ActionRequired(u32),
+    /// An invoice was not paid when due.
+    Overdue,
+    /// An invoice or a credit note was withdrawn.
+    Voided,
+    /// An invoice was written off.
+    Uncollectible,
+    /// A charge brought money.
+    Succeeded,
+    /// A charge was refused, or a refund did not arrive.
+    Failed,
+    /// A refund or a credit note was made.
+    Issued,
+    /// A refund arrived.
+    Settled,
+    /// A dispute was opened.
+    Opened,
+    /// Disputed money was taken.
+    FundsWithdrawn,
+    /// Disputed money came back.
+    FundsReinstated,
+    /// A dispute ended, with this status: an appeal can end it again.
+    Closed(Box<str>),
+    /// A checkout session was finished.
+    Completed,
+    /// A checkout session was given up.
+    Expired,
+    /// The delayed payment of a checkout session succeeded (true) or failed.
+    PaymentSettled(bool),
+}
+
+/// A normalised snapshot of a Stripe object that can be placed in a [`Register`](crate::register::Register).
 pub trait Snapshot: Clone + PartialEq + Serialize {
     /// 0 while the object can still change; higher for ends that nothing lower overrules, however late it is stamped
     /// (a canceled subscription is 1; a lost dispute is 1 as are appeals, a won one is 2).
@@ -137,6 +178,16 @@ pub trait Snapshot: Clone + PartialEq + Serialize {
     /// Content, for telling twins; independent of who sent it.
     fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(self)
+    }
+    /// One bit for each field that some API versions leave out and this snapshot has.
+    fn knows(&self) -> u8 {
+        0
+    }
+    /// Takes one such field from another snapshot.
+    fn take(&mut self, _field: u8, _from: &Self) {}
+    /// What it says that stays true.
+    fn facts(&self, _seen: &Seen) -> Vec<Fact> {
+        Vec::new()
     }
 }
 
@@ -166,106 +217,4 @@ pub enum Placement {
     },
     /// The same content with the same header is known already; nothing is to be recorded.
     Twin,
-}
-
-/// The snapshots of one object that matter for what is current: the winner and those tied with it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Register<T> {
-    /// All of the highest (finality, as_of, rank), sorted by content so that equal sets are equal bytes.
-    tied: Vec<Entry<T>>,
-}
-
-impl<T> Default for Register<T> {
-    fn default() -> Self {
-        Self { tied: Vec::new() }
-    }
-}
-
-impl<T: Snapshot> Register<T> {
-    /// The winner.
-    #[must_use]
-    pub fn current(&self) -> Option<&Entry<T>> {
-        self.winner().map(|(entry, _)| entry)
-    }
-
-    /// Whether the winner rests on nothing but the fingerprint, so that Stripe should be asked.
-    #[must_use]
-    pub fn is_undecided(&self) -> bool {
-        self.winner().is_some_and(|(_, undecided)| undecided)
-    }
-
-    /// What `entry` would be, were it recorded now.
-    #[must_use]
-    pub fn place(&self, entry: &Entry<T>) -> Placement {
-        let Some(current) = self.current() else {
-            return Placement::Wins {
-                changed: true,
-                undecided: false,
-            };
-        };
-        if self.tied.contains(entry) {
-            return Placement::Twin;
-        }
-        let mut after = self.clone();
-        after.record(entry.clone());
-        let undecided = after.is_undecided();
-        match after.current() {
-            Some(winner) if winner == entry => Placement::Wins {
-                changed: winner.snapshot != current.snapshot,
-                undecided,
-            },
-            Some(_) | None => Placement::Late { undecided },
-        }
-    }
-
-    /// Takes a recorded snapshot; total, and the same for every order.
-    pub fn record(&mut self, entry: Entry<T>) {
-        let group = |e: &Entry<T>| (e.snapshot.finality(), e.seen.as_of, e.seen.rank);
-        match self.tied.first().map(group) {
-            Some(top) if group(&entry) < top => return,
-            Some(top) if group(&entry) > top => self.tied.clear(),
-            Some(_) | None => {}
-        }
-        if self.tied.contains(&entry) {
-            return;
-        }
-        let order = |e: &Entry<T>| (e.snapshot.fingerprint(), e.seen.clone());
-        let at = self.tied.partition_point(|known| order(known) < order(&entry));
-        self.tied.insert(at, entry);
-        if self.tied.len() > TIED_MAX {
-            self.tied.remove(0);
-        }
-    }
-
-    fn winner(&self) -> Option<(&Entry<T>, bool)> {
-        if let [only] = self.tied.as_slice() {
-            return Some((only, false));
-        }
-        let prints: Vec<Fingerprint> = self.tied.iter().map(|e| e.snapshot.fingerprint()).collect();
-        let is_past = |print: Fingerprint| {
-            let names = |(e, own): (&Entry<T>, &Fingerprint)| e.seen.before == Some(print) && *own != print;
-            self.tied.iter().zip(&prints).any(names)
-        };
-        let mut open: Vec<(u8, Fingerprint, &Entry<T>)> = self
-            .tied
-            .iter()
-            .zip(&prints)
-            .filter(|(_, print)| !is_past(**print))
-            .map(|(e, print)| (e.snapshot.ladder(), *print, e))
-            .collect();
-        if open.is_empty() {
-            // Every snapshot is named as some other's past (a change and its undoing): content decides.
-            open = self
-                .tied
-                .iter()
-                .zip(&prints)
-                .map(|(e, print)| (e.snapshot.ladder(), *print, e))
-                .collect();
-        }
-        let (ladder, print, entry) = *open
-            .iter()
-            .max_by_key(|(ladder, print, e)| (*ladder, *print, e.seen.clone()))?;
-        let undecided = open.iter().any(|(l, p, _)| *l == ladder && *p != print);
-        Some((entry, undecided))
-    }
 }

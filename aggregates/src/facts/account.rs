@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{AppliedDiscount, open_words};
 use crate::ids::{CouponId, CustomerId, InvoiceId, PaymentIntentId, PaymentMethodId, SubscriptionId};
 use crate::money::Currency;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Fact, Notice, Seen, Snapshot};
 use crate::time::Timestamp;
 
 /// A contact field of a customer. Its value is personal data and is never in an event.
@@ -77,6 +77,14 @@ impl Snapshot for CustomerSnapshot {
     }
     fn ladder(&self) -> u8 {
         u8::from(self.deleted)
+    }
+    fn knows(&self) -> u8 {
+        u8::from(self.balance_minor.is_some())
+    }
+    fn take(&mut self, field: u8, from: &Self) {
+        if field == 1 {
+            self.balance_minor = from.balance_minor;
+        }
     }
 }
 
@@ -214,5 +222,18 @@ impl Snapshot for CheckoutSnapshot {
             (CheckoutStatus::Complete, Some("paid" | "no_payment_required")) => 4,
             (CheckoutStatus::Complete, _) => 3,
         }
+    }
+    fn facts(&self, seen: &Seen) -> Vec<Fact> {
+        let stands = match self.status {
+            CheckoutStatus::Complete => Some(Fact::Completed),
+            CheckoutStatus::Expired => Some(Fact::Expired),
+            CheckoutStatus::Open | CheckoutStatus::Unrecognised(_) => None,
+        };
+        let settled = match seen.notice {
+            Some(Notice::AsyncPaymentSucceeded) => Some(Fact::PaymentSettled(true)),
+            Some(Notice::AsyncPaymentFailed) => Some(Fact::PaymentSettled(false)),
+            _ => None,
+        };
+        stands.into_iter().chain(settled).collect()
     }
 }

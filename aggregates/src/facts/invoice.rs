@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Period, open_words};
 use crate::ids::{ChargeId, CustomerId, InvoiceId, ItemId, LineId, PaymentIntentId, PriceId, SubscriptionId};
 use crate::money::Currency;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Fact, Notice, Seen, Snapshot};
 use crate::time::Timestamp;
 
 open_words! {
@@ -189,6 +189,39 @@ impl Snapshot for InvoiceSnapshot {
             InvoiceStatus::Void => 5,
             InvoiceStatus::Deleted => 6,
         }
+    }
+    fn knows(&self) -> u8 {
+        u8::from(self.lines.is_some())
+            | u8::from(self.tax_minor.is_some()) << 1
+            | u8::from(self.payment_intent.is_some()) << 2
+            | u8::from(self.charge.is_some()) << 3
+    }
+    fn take(&mut self, field: u8, from: &Self) {
+        match field {
+            1 => self.lines.clone_from(&from.lines),
+            2 => self.tax_minor = from.tax_minor,
+            4 => self.payment_intent.clone_from(&from.payment_intent),
+            8 => self.charge.clone_from(&from.charge),
+            _ => {}
+        }
+    }
+    fn facts(&self, seen: &Seen) -> Vec<Fact> {
+        let noticed = match seen.notice {
+            Some(Notice::PaymentFailed) => Some(Fact::PaymentFailed(self.attempt_count)),
+            Some(Notice::ActionRequired) => Some(Fact::ActionRequired(self.attempt_count)),
+            Some(Notice::Overdue) => Some(Fact::Overdue),
+            _ => None,
+        };
+        let stands = match self.status {
+            InvoiceStatus::Draft => Some(Fact::Drafted),
+            InvoiceStatus::Open => Some(Fact::Finalized),
+            InvoiceStatus::Paid => Some(Fact::Paid),
+            InvoiceStatus::Uncollectible => Some(Fact::Uncollectible),
+            InvoiceStatus::Void | InvoiceStatus::Deleted => Some(Fact::Voided),
+            InvoiceStatus::Upcoming => Some(Fact::Upcoming),
+            InvoiceStatus::Unrecognised(_) => None,
+        };
+        noticed.into_iter().chain(stands).collect()
     }
 }
 

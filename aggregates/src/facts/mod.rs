@@ -22,7 +22,7 @@ pub use money::{
     ChargeSnapshot, ChargeStatus, CreditNoteSnapshot, DisputeSnapshot, DisputeStatus, RefundSnapshot, RefundStatus,
 };
 pub use subscription::{
-    AppliedDiscount, CollectionPause, Held, Item, Period, ScheduleSnapshot, ScheduleStatus, ScheduledPhase,
+    AppliedDiscount, CollectionPause, Item, Period, ScheduleSnapshot, ScheduleStatus, ScheduledPhase,
     SubscriptionSnapshot, SubscriptionStatus,
 };
 

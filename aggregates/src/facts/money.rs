@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::open_words;
 use crate::ids::{BalanceTransactionId, ChargeId, CustomerId, InvoiceId, PaymentIntentId, PaymentMethodId, RefundId};
 use crate::money::Currency;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Fact, Notice, Seen, Snapshot};
 use crate::time::Timestamp;
 
 open_words! {
@@ -89,6 +89,21 @@ impl Snapshot for ChargeSnapshot {
             ChargeStatus::Succeeded => 3,
         }
     }
+    fn knows(&self) -> u8 {
+        u8::from(self.invoice.is_some())
+    }
+    fn take(&mut self, field: u8, from: &Self) {
+        if field == 1 {
+            self.invoice.clone_from(&from.invoice);
+        }
+    }
+    fn facts(&self, _seen: &Seen) -> Vec<Fact> {
+        match self.status {
+            ChargeStatus::Succeeded => vec![Fact::Succeeded],
+            ChargeStatus::Failed => vec![Fact::Failed],
+            ChargeStatus::Pending | ChargeStatus::Unrecognised(_) => Vec::new(),
+        }
+    }
 }
 
 open_words! {
@@ -154,6 +169,21 @@ impl Snapshot for RefundSnapshot {
             RefundStatus::Succeeded => 3,
             RefundStatus::Canceled => 4,
             RefundStatus::Failed => 5,
+        }
+    }
+    fn knows(&self) -> u8 {
+        u8::from(self.customer.is_some())
+    }
+    fn take(&mut self, field: u8, from: &Self) {
+        if field == 1 {
+            self.customer.clone_from(&from.customer);
+        }
+    }
+    fn facts(&self, _seen: &Seen) -> Vec<Fact> {
+        match self.status {
+            RefundStatus::Succeeded => vec![Fact::Issued, Fact::Settled],
+            RefundStatus::Failed | RefundStatus::Canceled => vec![Fact::Issued, Fact::Failed],
+            RefundStatus::Pending | RefundStatus::RequiresAction | RefundStatus::Unrecognised(_) => vec![Fact::Issued],
         }
     }
 }
@@ -250,6 +280,18 @@ impl Snapshot for DisputeSnapshot {
             DisputeStatus::Won => 10,
         }
     }
+    fn facts(&self, seen: &Seen) -> Vec<Fact> {
+        let mut facts = vec![Fact::Opened];
+        match seen.notice {
+            Some(Notice::FundsWithdrawn) => facts.push(Fact::FundsWithdrawn),
+            Some(Notice::FundsReinstated) => facts.push(Fact::FundsReinstated),
+            _ => {}
+        }
+        if self.status.is_closed() {
+            facts.push(Fact::Closed(self.status.as_str().into()));
+        }
+        facts
+    }
 }
 
 /// A credit note as it stood.
@@ -305,6 +347,10 @@ impl Snapshot for CreditNoteSnapshot {
             "void" => 2,
             _ => 0,
         }
+    }
+    fn facts(&self, _seen: &Seen) -> Vec<Fact> {
+        let voided = (&*self.status == "void").then_some(Fact::Voided);
+        std::iter::once(Fact::Issued).chain(voided).collect()
     }
 }
 

@@ -8,7 +8,7 @@ use crate::ids::{
     CouponId, CustomerId, InvoiceId, ItemId, PaymentMethodId, PriceId, ProductId, ScheduleId, SubscriptionId,
 };
 use crate::money::Currency;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Fact, Notice, Seen, Snapshot};
 use crate::time::Timestamp;
 
 open_words! {
@@ -200,25 +200,22 @@ impl Snapshot for SubscriptionSnapshot {
             SubscriptionStatus::Canceled => 8,
         }
     }
-}
-
-/// One field of a snapshot that some API versions leave out, kept with the rank of the snapshot that last said it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Held<T> {
-    /// Finality of the snapshot it came with.
-    pub finality: u8,
-    /// Ladder of the snapshot it came with.
-    pub ladder: u8,
-    /// What it said.
-    pub value: T,
-}
-
-impl<T: Clone + PartialEq + Serialize> Snapshot for Held<T> {
-    fn finality(&self) -> u8 {
-        self.finality
+    fn knows(&self) -> u8 {
+        u8::from(self.items.is_some()) | u8::from(self.period.is_some()) << 1 | u8::from(self.discounts.is_some()) << 2
     }
-    fn ladder(&self) -> u8 {
-        self.ladder
+    fn take(&mut self, field: u8, from: &Self) {
+        match field {
+            1 => self.items.clone_from(&from.items),
+            2 => self.period = from.period,
+            4 => self.discounts.clone_from(&from.discounts),
+            _ => {}
+        }
+    }
+    fn facts(&self, seen: &Seen) -> Vec<Fact> {
+        match seen.notice {
+            Some(Notice::TrialWillEnd) => vec![Fact::TrialEnding(self.trial.map(|trial| trial.end))],
+            _ => Vec::new(),
+        }
     }
 }
 

@@ -1,0 +1,70 @@
+//! Invoices and what paid them.
+
+use super::Weighed;
+use crate::facts::{InvoiceSnapshot, InvoiceStatus};
+use crate::snapshot::Fact;
+use crate::subscription::carried::Carried;
+use crate::subscription::command::Refresh;
+use crate::subscription::event::SubscriptionEvent as Event;
+use crate::subscription::seen::{InvoicePaymentSeen, InvoiceSeen, SnapshotRecorded};
+use crate::subscription::state::AccountState;
+
+pub(super) fn invoice(state: &AccountState, it: InvoiceSeen) -> (Vec<Event>, Vec<Refresh>) {
+    let book = state.invoices.get(&it.invoice).map(|book| &book.invoice);
+    let weighed = Weighed::of(book, &it.seen, &it.snapshot);
+    let mut refresh = weighed.tie(Carried::Invoice(&it));
+    refresh.extend(missing_lines(&weighed, &it));
+    let mut names: Vec<fn(InvoiceSeen) -> Event> = weighed.news.iter().filter_map(name).collect();
+    if names.is_empty() && weighed.is_change() {
+        names.push(Event::InvoiceRevised);
+    }
+    (weighed.record(it, names, SnapshotRecorded::Invoice), refresh)
+}
+
+fn name(fact: &Fact) -> Option<fn(InvoiceSeen) -> Event> {
+    match fact {
+        Fact::PaymentFailed(_) => Some(Event::InvoicePaymentFailed),
+        Fact::ActionRequired(_) => Some(Event::InvoiceActionRequired),
+        Fact::Overdue => Some(Event::InvoiceOverdue),
+        Fact::Drafted => Some(Event::InvoiceDrafted),
+        Fact::Finalized => Some(Event::InvoiceFinalized),
+        Fact::Paid => Some(Event::InvoicePaid),
+        Fact::Voided => Some(Event::InvoiceVoided),
+        Fact::Uncollectible => Some(Event::InvoiceUncollectible),
+        Fact::Upcoming => Some(Event::InvoiceUpcomingNoticed),
+        Fact::TrialEnding(_)
+        | Fact::Succeeded
+        | Fact::Failed
+        | Fact::Issued
+        | Fact::Settled
+        | Fact::Opened
+        | Fact::FundsWithdrawn
+        | Fact::FundsReinstated
+        | Fact::Closed(_)
+        | Fact::Completed
+        | Fact::Expired
+        | Fact::PaymentSettled(_) => None,
+    }
+}
+
+/// Asked once, at first sight. A preview has no id to ask by, a deleted draft is gone.
+fn missing_lines(weighed: &Weighed<InvoiceSnapshot>, it: &InvoiceSeen) -> Option<Refresh> {
+    let unknown = weighed.is_first() && it.snapshot.lines.is_none();
+    let can_be_asked = !matches!(it.snapshot.status, InvoiceStatus::Upcoming | InvoiceStatus::Deleted);
+    (unknown && can_be_asked).then(|| Refresh::Incomplete {
+        object: "invoice",
+        id: it.invoice.to_string(),
+    })
+}
+
+pub(super) fn payment(state: &AccountState, it: InvoicePaymentSeen) -> (Vec<Event>, Vec<Refresh>) {
+    let book = state.invoices.get(&it.snapshot.invoice);
+    let book = book.and_then(|book| book.payments.get(&it.payment));
+    let weighed = Weighed::of(book, &it.seen, &it.snapshot);
+    let refresh = weighed.tie(Carried::InvoicePayment(&it));
+    let mut names: Vec<fn(InvoicePaymentSeen) -> Event> = Vec::new();
+    if weighed.is_change() {
+        names.push(Event::InvoicePaymentLinked);
+    }
+    (weighed.record(it, names, SnapshotRecorded::InvoicePayment), refresh)
+}
