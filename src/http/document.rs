@@ -1,0 +1,142 @@
+//! The OpenAPI 3.1 document: paths and schemas come from the handlers, what is true of every route from its row.
+
+use serde_json::{Map, Value, json};
+use utoipa::openapi::{Components, InfoBuilder, OpenApiBuilder, Paths};
+
+use super::limits::Policy;
+use super::problem::ProblemKind;
+use super::router::{Access, Row};
+
+/// Problems that any route may answer.
+const ALWAYS: &[ProblemKind] = &[ProblemKind::MalformedRequest, ProblemKind::Internal, ProblemKind::StoreUnavailable];
+/// Problems of routes that ask for a credential.
+const GUARDED: &[ProblemKind] = &[ProblemKind::Unauthenticated, ProblemKind::Forbidden];
+/// Problems of routes with a JSON body.
+const WITH_BODY: &[ProblemKind] =
+    &[ProblemKind::PayloadTooLarge, ProblemKind::UnsupportedMediaType, ProblemKind::ValidationFailed];
+
+/// The document of a route table.
+#[must_use]
+pub fn of(table: &[Row]) -> Value {
+    let mut paths = Paths::new();
+    let mut components = Components::new();
+    for row in table {
+        let (schemas, found, _) = (row.handler)();
+        components.schemas.extend(schemas);
+        for (path, item) in found.paths {
+            match paths.paths.get_mut(&path) {
+                Some(known) => known.merge_operations(item),
+                None => {
+                    paths.paths.insert(path, item);
+                }
+            }
+        }
+    }
+    let info = InfoBuilder::new()
+        .title("subledger")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(DESCRIPTION))
+        .license(None::<utoipa::openapi::License>);
+    let document = OpenApiBuilder::new().info(info).paths(paths).components(Some(components)).build();
+    let mut document = serde_json::to_value(&document).unwrap_or_default();
+    document["components"]["securitySchemes"] = json!({ "bearer": { "type": "http", "scheme": "bearer",
+        "description": "An API key (`subl_<mode>_<id>_<secret>`) or a portal token (JWT of the configured issuer)." } });
+    document["components"]["schemas"]["Problem"] = problem_schema();
+    for row in table {
+        let method = row.method.to_ascii_lowercase();
+        if let Some(operation) = document["paths"][row.path].get_mut(&method) {
+            complete(operation, row);
+        }
+    }
+    document
+}
+
+const DESCRIPTION: &str = "An event-sourced billing ledger on Stripe. Changes are additive: ignore fields you do not know. \
+Every error is `application/problem+json` with a `type` that is a page of its own. Reads may carry `Ledger-Min-Position` \
+(the `Ledger-Position` of an earlier write) and `Prefer: wait=<seconds, at most 2>`; they answer `Ledger-View-Position` \
+and `Ledger-View-Age`.";
+
+fn complete(operation: &mut Value, row: &Row) {
+    operation["tags"] = json!([row.chapter]);
+    match row.access {
+        Access::Public | Access::Stripe => operation["security"] = json!([]),
+        Access::Any | Access::Scope(_) => operation["security"] = json!([{ "bearer": [] }]),
+    }
+    if let Access::Scope(scope) = row.access {
+        operation["x-scope"] = scope.as_str().into();
+        operation["x-least-portal-role"] = row.least_role.map_or(Value::Null, |role| role.as_str().into());
+    }
+    let mut kinds = ALWAYS.to_vec();
+    if !matches!(row.access, Access::Public | Access::Stripe) {
+        kinds.extend(GUARDED);
+    }
+    if row.policy != Policy::Unlimited {
+        kinds.push(ProblemKind::RateLimited);
+    }
+    if operation.get("requestBody").is_some() && row.access != Access::Stripe {
+        kinds.extend(WITH_BODY);
+    }
+    if row.path.contains('{') && row.access != Access::Stripe {
+        kinds.push(ProblemKind::NotFound);
+    }
+    let Some(responses) = operation["responses"].as_object_mut() else {
+        return;
+    };
+    for kind in kinds {
+        let words = json!({ "description": format!("{} (`{}`)", kind.title(), kind.slug()) });
+        responses.entry(kind.status().to_string()).or_insert(words);
+    }
+    for (status, response) in responses {
+        let is_problem = status.as_str() >= "400" && response.get("content").is_none();
+        if is_problem {
+            let schema = json!({ "$ref": "#/components/schemas/Problem" });
+            response["content"] = json!({ "application/problem+json": { "schema": schema } });
+        }
+    }
+}
+
+fn problem_schema() -> Value {
+    let slugs: Vec<Value> = ProblemKind::ALL.iter().map(|kind| kind.slug().into()).collect();
+    json!({
+        "type": "object",
+        "description": "RFC 9457. `code` is the last part of `type`; the list may grow.",
+        "required": ["type", "title", "status", "detail", "instance", "code", "request_id"],
+        "properties": {
+            "type": { "type": "string", "description": "`/problems/<code>`, a page with cause and remedy" },
+            "title": { "type": "string" }, "status": { "type": "integer" }, "detail": { "type": "string" },
+            "instance": { "type": "string" }, "code": { "type": "string", "examples": slugs },
+            "request_id": { "type": "string" },
+            "errors": { "type": "array", "items": { "type": "object", "required": ["pointer", "detail"],
+                "properties": { "pointer": { "type": "string" }, "detail": { "type": "string" } } } },
+            "retry_after": { "type": "integer", "description": "seconds" },
+        },
+        "additionalProperties": true,
+    })
+}
+
+/// Names of the query parameters of a row's operation.
+#[must_use]
+pub fn query_parameters(document: &Value, row: &Row) -> Vec<String> {
+    let operation = &document["paths"][row.path][row.method.to_ascii_lowercase()];
+    let parameters = operation["parameters"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let in_query = parameters.iter().filter(|parameter| parameter["in"] == "query");
+    in_query.filter_map(|parameter| parameter["name"].as_str().map(str::to_owned)).collect()
+}
+
+/// Rows whose handler documents another address than the row's, and operations without a row.
+#[must_use]
+pub fn disagreements(table: &[Row]) -> Vec<String> {
+    let mut faults = Vec::new();
+    for row in table {
+        let (_, found, _) = (row.handler)();
+        let value = serde_json::to_value(&found).unwrap_or_default();
+        let empty = Map::new();
+        for (path, item) in value.as_object().unwrap_or(&empty) {
+            let methods: Vec<String> = item.as_object().map(|item| item.keys().cloned().collect()).unwrap_or_default();
+            if path != row.path || methods != [row.method.to_ascii_lowercase()] {
+                faults.push(format!("the row {} {} names a handler of {methods:?} {path}", row.method, row.path));
+            }
+        }
+    }
+    faults
+}

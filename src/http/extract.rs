@@ -1,0 +1,191 @@
+//! Bodies, queries and path parameters, each read under its limit and refused with the place of the fault.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+
+use super::problem::{Answer, Problem, ProblemKind};
+
+/// Largest JSON body: every request of the interface fits in a tenth of it.
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
+/// Largest webhook: Stripe's own objects stay below 256 kB.
+pub const WEBHOOK_BYTES_MAX: usize = 1024 * 1024;
+/// Longest a body may take to arrive.
+pub const BODY_TIME_MAX: Duration = Duration::from_secs(15);
+
+/// Reads a body of at most `bytes_max`, in at most [`BODY_TIME_MAX`]; compressed bodies are refused.
+pub async fn read_body(request: Request, bytes_max: usize) -> Answer<Bytes> {
+    let headers = request.headers();
+    let encoded = headers.get(header::CONTENT_ENCODING).is_some_and(|value| value != "identity");
+    if encoded {
+        let detail = "the body is encoded; send it without Content-Encoding";
+        return Err(Problem::new(ProblemKind::UnsupportedMediaType, detail));
+    }
+    let too_large = || Problem::new(ProblemKind::PayloadTooLarge, format!("the body is larger than {bytes_max} bytes"));
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    if announced.and_then(|text| text.parse::<usize>().ok()).is_some_and(|length| length > bytes_max) {
+        return Err(too_large());
+    }
+    let body = Limited::new(request.into_body(), bytes_max);
+    match tokio::time::timeout(BODY_TIME_MAX, body.collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(Problem::malformed("the body broke off")),
+        Err(_) => Err(Problem::malformed(format!("the body did not arrive in {} s", BODY_TIME_MAX.as_secs()))),
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let kind = value.and_then(|value| value.split(';').next()).unwrap_or_default();
+    kind.trim().eq_ignore_ascii_case("application/json")
+}
+
+/// A JSON body, with its bytes for the fingerprint of an idempotency key.
+#[derive(Debug)]
+pub struct Body<T> {
+    /// The value.
+    pub value: T,
+    /// What was sent.
+    pub bytes: Bytes,
+}
+
+/// Reads JSON text: syntax faults are 400, everything else about the content 422 with a pointer.
+pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Answer<T> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value: T = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let inner = error.inner();
+        let place = format!("line {} column {}", inner.line(), inner.column());
+        if inner.is_data() {
+            let pointer = pointer(error.path());
+            let words = inner.to_string();
+            let words = words.split(" at line ").next().unwrap_or_default().to_owned();
+            Problem::new(ProblemKind::ValidationFailed, format!("{words} ({place})")).at(pointer, words)
+        } else {
+            Problem::malformed(format!("the body is not JSON: see {place}"))
+        }
+    })?;
+    reader.end().map_err(|_| Problem::malformed("the body holds more than one JSON value"))?;
+    Ok(value)
+}
+
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let segment = |segment: &Segment| match segment {
+        Segment::Seq { index } => format!("/{index}"),
+        Segment::Map { key } => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
+        Segment::Enum { variant } => format!("/{variant}"),
+        Segment::Unknown => String::new(),
+    };
+    path.iter().map(segment).collect()
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
+            let detail = "send the body with Content-Type: application/json";
+            return Err(Problem::new(ProblemKind::UnsupportedMediaType, detail));
+        }
+        let bytes = read_body(request, BODY_BYTES_MAX).await?;
+        Ok(Self { value: parse_json(&bytes)?, bytes })
+    }
+}
+
+/// Query parameters as a struct.
+#[derive(Debug)]
+pub struct Params<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let parsed = Query::<T>::try_from_uri(&parts.uri);
+        parsed
+            .map(|Query(value)| Self(value))
+            .map_err(|error| Problem::malformed(words_of(&error.body_text())))
+    }
+}
+
+/// Path parameters. What cannot be an id of anything answers like an id that nothing has.
+#[derive(Debug)]
+pub struct Ids<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Ids<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let parsed = Path::<T>::from_request_parts(parts, state).await;
+        parsed.map(|Path(value)| Self(value)).map_err(|_| Problem::not_found())
+    }
+}
+
+/// The extractor's own words without their preamble.
+fn words_of(text: &str) -> String {
+    let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(text);
+    text.chars().filter(|c| !c.is_control()).take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Sample {
+        #[expect(dead_code, reason = "only its reading is looked at")]
+        name: String,
+        #[serde(default)]
+        #[expect(dead_code, reason = "only its reading is looked at")]
+        inner: Vec<u8>,
+    }
+
+    #[test]
+    fn faults_are_told_by_place_and_kind() {
+        assert!(parse_json::<Sample>(br#"{"name":"a"}"#).is_ok());
+        for (body, kind, pointer) in [
+            (r#"{"name":"a""#, ProblemKind::MalformedRequest, ""),
+            (r#"{"name":"a"} {}"#, ProblemKind::MalformedRequest, ""),
+            ("", ProblemKind::MalformedRequest, ""),
+            (r#"{"name":1}"#, ProblemKind::ValidationFailed, "/name"),
+            (r#"{"name":"a","inner":[1,256]}"#, ProblemKind::ValidationFailed, "/inner/1"),
+            (r#"{"name":"a","x":1}"#, ProblemKind::ValidationFailed, "/x"),
+            (r#"{"name":"a","name":"b"}"#, ProblemKind::ValidationFailed, ""),
+            (r#"[]"#, ProblemKind::ValidationFailed, ""),
+        ] {
+            let problem = parse_json::<Sample>(body.as_bytes()).unwrap_err();
+            assert_eq!(problem.kind, kind, "{body}: {problem:?}");
+            if !pointer.is_empty() {
+                assert_eq!(problem.errors[0].pointer, pointer, "{body}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn bodies_hold_their_limit_one_under_at_and_one_over() {
+        for limit in [BODY_BYTES_MAX, WEBHOOK_BYTES_MAX] {
+            for (length, fits) in [(limit - 1, true), (limit, true), (limit + 1, false)] {
+                for announced in [true, false] {
+                    let mut request = Request::new(axum::body::Body::from(vec![b' '; length]));
+                    if announced {
+                        request.headers_mut().insert("content-length", HeaderValue::from(length));
+                    }
+                    let read = read_body(request, limit).await;
+                    assert_eq!(read.is_ok(), fits, "{length}");
+                    assert!(fits || read.is_err_and(|problem| problem.kind == ProblemKind::PayloadTooLarge));
+                }
+            }
+        }
+        let mut request = Request::new(axum::body::Body::from("{}"));
+        request.headers_mut().insert("content-encoding", HeaderValue::from_static("gzip"));
+        assert_eq!(read_body(request, 10).await.unwrap_err().kind, ProblemKind::UnsupportedMediaType);
+    }
+}

@@ -1,0 +1,92 @@
+//! The HTTP interface. This page is the whole of it: a route that has no row here does not exist.
+//!
+//! `portal` is the least role of a portal token (`no` = portal tokens are refused), `access` the scope a key needs
+//! (`Any` = every credential, `Public` = none, `Stripe` = a signature over the body). Everything else is denied.
+
+pub mod document;
+pub mod edge;
+pub mod extract;
+pub mod guard;
+pub mod limits;
+pub mod metrics;
+pub mod problem;
+pub mod resources;
+pub mod router;
+pub mod server;
+pub mod state;
+
+use limits::Policy;
+use resources::{service, whoami};
+use router::{Access, Row};
+
+use crate::auth::{Role, Scope};
+
+macro_rules! role {
+    (no) => {
+        None
+    };
+    ($role:ident) => {
+        Some(Role::$role)
+    };
+}
+
+macro_rules! access {
+    (Public) => {
+        Access::Public
+    };
+    (Any) => {
+        Access::Any
+    };
+    (Stripe) => {
+        Access::Stripe
+    };
+    ($scope:ident) => {
+        Access::Scope(Scope::$scope)
+    };
+}
+
+macro_rules! table {
+    ($($method:ident $path:literal $chapter:literal $portal:ident $access:ident $policy:ident $module:ident :: $handler:ident;)*) => {
+        /// The route table.
+        pub static TABLE: &[Row] = &[$(Row {
+            method: stringify!($method),
+            path: $path,
+            chapter: $chapter,
+            least_role: role!($portal),
+            access: access!($access),
+            policy: Policy::$policy,
+            handler: || utoipa_axum::routes!($module::$handler),
+        },)*];
+    };
+}
+
+#[rustfmt::skip]
+table! {
+//  method path                                                  chapter      portal  access             bucket     handler
+    GET    "/livez"                                              "service"    no      Public             Unlimited  service::livez;
+    GET    "/readyz"                                             "service"    no      Public             Unlimited  service::readyz;
+    GET    "/startupz"                                           "service"    no      Public             Unlimited  service::startupz;
+    GET    "/version"                                            "service"    no      Public             Public     service::version;
+    GET    "/openapi.json"                                       "service"    no      Public             Public     service::openapi;
+    GET    "/docs"                                               "service"    no      Public             Public     service::docs;
+    GET    "/problems/{slug}"                                    "service"    no      Public             Public     service::problem_page;
+    GET    "/v1/whoami"                                          "service"    Viewer  Any                Operator   whoami::show;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_names_the_handler_of_its_own_address() {
+        assert_eq!(document::disagreements(TABLE), Vec::<String>::new());
+    }
+
+    #[test]
+    fn no_two_rows_share_an_address() {
+        let mut seen = std::collections::BTreeSet::new();
+        for row in TABLE {
+            assert!(seen.insert((row.method, row.path)), "{} {} twice", row.method, row.path);
+        }
+    }
+}

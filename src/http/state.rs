@@ -1,0 +1,194 @@
+//! What handlers are given: one handle, cheap to clone, made by `app.rs`.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use axum::http::{HeaderMap, header};
+use ipnet::IpNet;
+
+use super::limits::RateLimits;
+use super::metrics::HttpMetrics;
+use crate::auth::api_key::{ADMIN_PREFIX, AdminToken, PREFIX};
+use crate::auth::portal_token::PortalVerifier;
+use crate::auth::{AuthError, Mode, Principal};
+use crate::clock::Clock;
+
+/// Settings of the HTTP border, validated by `config.rs`.
+#[derive(Clone, Debug)]
+pub struct HttpSettings {
+    /// Where callers reach us, without a slash at the end.
+    pub public_url: String,
+    /// Networks whose forwarded addresses are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Origins that browsers may call from; none = no CORS at all.
+    pub cors_origins: Vec<String>,
+    /// Whether this ledger concerns test or live money.
+    pub mode: Mode,
+    /// Commit this binary was built from.
+    pub commit: &'static str,
+}
+
+/// How far the process is between start and stop.
+#[derive(Debug, Default)]
+pub struct Lifecycle(AtomicU8);
+
+/// A step of the process's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Migrating, loading, catching up.
+    Starting,
+    /// Serving.
+    Ready,
+    /// Told to stop; no new work.
+    Stopping,
+}
+
+impl Lifecycle {
+    /// Everything is started.
+    pub fn ready(&self) {
+        // A stop that came first stays.
+        let _ = self.0.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// The process was told to stop.
+    pub fn stop(&self) {
+        self.0.store(2, Ordering::Release);
+    }
+
+    /// The present step.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        match self.0.load(Ordering::Acquire) {
+            0 => Phase::Starting,
+            1 => Phase::Ready,
+            _ => Phase::Stopping,
+        }
+    }
+}
+
+/// What `app.rs` puts together.
+pub struct Parts {
+    /// Settings.
+    pub settings: HttpSettings,
+    /// Time.
+    pub clock: Clock,
+    /// Start and stop.
+    pub lifecycle: Arc<Lifecycle>,
+    /// Figures.
+    pub metrics: Arc<HttpMetrics>,
+    /// Request limits.
+    pub limits: RateLimits,
+    /// Checks portal tokens, when configured.
+    pub portal: Option<PortalVerifier>,
+    /// The token of `serve.json`.
+    pub admin_token: AdminToken,
+}
+
+/// The handle.
+#[derive(Clone)]
+pub struct Service(Arc<Parts>);
+
+impl Service {
+    /// Wraps the parts.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// Settings.
+    #[must_use]
+    pub fn settings(&self) -> &HttpSettings {
+        &self.0.settings
+    }
+
+    /// Time.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// Start and stop.
+    #[must_use]
+    pub fn lifecycle(&self) -> &Lifecycle {
+        &self.0.lifecycle
+    }
+
+    /// Figures.
+    #[must_use]
+    pub fn metrics(&self) -> &HttpMetrics {
+        &self.0.metrics
+    }
+
+    /// Request limits.
+    #[must_use]
+    pub fn limits(&self) -> &RateLimits {
+        &self.0.limits
+    }
+
+    /// The caller behind the headers of a request, or why there is none.
+    pub async fn authenticate(&self, headers: &HeaderMap, _address: Option<IpAddr>) -> Result<Arc<Principal>, AuthError> {
+        let token = bearer(headers)?;
+        if token.starts_with(ADMIN_PREFIX) {
+            return if self.0.admin_token.is(token) {
+                Ok(Arc::new(Principal::operator()))
+            } else {
+                Err(AuthError::Refused("admin_token_wrong"))
+            };
+        }
+        if token.starts_with(PREFIX) {
+            return Err(AuthError::Refused("key_unknown"));
+        }
+        let portal = self.0.portal.as_ref().ok_or(AuthError::PortalNotConfigured)?;
+        portal.verify(token, self.0.clock.now()).map(Arc::new)
+    }
+}
+
+/// The token of `Authorization: Bearer <token>`.
+fn bearer(headers: &HeaderMap) -> Result<&str, AuthError> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let value = values.next().ok_or(AuthError::Missing)?;
+    if values.next().is_some() {
+        return Err(AuthError::Malformed);
+    }
+    let text = value.to_str().map_err(|_| AuthError::Malformed)?;
+    let (scheme, token) = text.split_once(' ').ok_or(AuthError::Malformed)?;
+    let token = token.trim();
+    if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() {
+        return Err(AuthError::Malformed);
+    }
+    Ok(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+
+    #[test]
+    fn only_one_bearer_token_is_read() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(bearer(&headers), Err(AuthError::Missing));
+        for (value, token) in [
+            ("Bearer abc", Some("abc")),
+            ("bearer abc", Some("abc")),
+            ("Basic abc", None),
+            ("Bearer", None),
+            ("Bearer  ", None),
+        ] {
+            headers.insert(header::AUTHORIZATION, HeaderValue::from_static(value));
+            assert_eq!(bearer(&headers).ok(), token, "{value}");
+        }
+        headers.append(header::AUTHORIZATION, HeaderValue::from_static("Bearer x"));
+        assert_eq!(bearer(&headers), Err(AuthError::Malformed));
+    }
+
+    #[test]
+    fn a_stop_before_the_end_of_the_start_stays_a_stop() {
+        let life = Lifecycle::default();
+        assert_eq!(life.phase(), Phase::Starting);
+        life.stop();
+        life.ready();
+        assert_eq!(life.phase(), Phase::Stopping);
+    }
+}
