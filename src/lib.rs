@@ -1,4 +1,7 @@
 //! The subledger service.
 
+pub mod auth;
+pub mod clock;
 pub mod demo;
+pub mod http;
 pub mod stripe;

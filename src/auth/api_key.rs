@@ -83,7 +83,9 @@ impl<'a> PresentedKey<'a> {
         let fits = id.len() == ID_CHARACTERS
             && id.bytes().all(|b| ID_ALPHABET.contains(&b))
             && secret.len() == SECRET_CHARACTERS
-            && secret.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+            && secret
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
         fits.then_some(Self { mode, id, secret })
     }
 
@@ -131,7 +133,10 @@ pub struct AdminToken(String);
 impl AdminToken {
     /// Makes one.
     pub fn try_new() -> Result<Self, RandomError> {
-        Ok(Self(format!("{ADMIN_PREFIX}{}", URL_SAFE_NO_PAD.encode(random::<32>()?))))
+        Ok(Self(format!(
+            "{ADMIN_PREFIX}{}",
+            URL_SAFE_NO_PAD.encode(random::<32>()?)
+        )))
     }
 
     /// The text for `serve.json`.

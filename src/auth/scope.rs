@@ -191,7 +191,10 @@ mod tests {
     #[test]
     fn write_includes_read_and_nothing_else() {
         let set = ScopeSet::parse(["tenants:write"]).unwrap();
-        assert_eq!(set.iter().map(Scope::as_str).collect::<Vec<_>>(), ["tenants:read", "tenants:write"]);
+        assert_eq!(
+            set.iter().map(Scope::as_str).collect::<Vec<_>>(),
+            ["tenants:read", "tenants:write"]
+        );
         let run = ScopeSet::parse(["reconciliation:run"]).unwrap();
         assert_eq!(run.iter().count(), 1);
         assert!(ScopeSet::all().covers(set) && !set.covers(run));

@@ -8,12 +8,19 @@ use super::problem::ProblemKind;
 use super::router::{Access, Row};
 
 /// Problems that any route may answer.
-const ALWAYS: &[ProblemKind] = &[ProblemKind::MalformedRequest, ProblemKind::Internal, ProblemKind::StoreUnavailable];
+const ALWAYS: &[ProblemKind] = &[
+    ProblemKind::MalformedRequest,
+    ProblemKind::Internal,
+    ProblemKind::StoreUnavailable,
+];
 /// Problems of routes that ask for a credential.
 const GUARDED: &[ProblemKind] = &[ProblemKind::Unauthenticated, ProblemKind::Forbidden];
 /// Problems of routes with a JSON body.
-const WITH_BODY: &[ProblemKind] =
-    &[ProblemKind::PayloadTooLarge, ProblemKind::UnsupportedMediaType, ProblemKind::ValidationFailed];
+const WITH_BODY: &[ProblemKind] = &[
+    ProblemKind::PayloadTooLarge,
+    ProblemKind::UnsupportedMediaType,
+    ProblemKind::ValidationFailed,
+];
 
 /// The document of a route table.
 #[must_use]
@@ -37,7 +44,11 @@ pub fn of(table: &[Row]) -> Value {
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(DESCRIPTION))
         .license(None::<utoipa::openapi::License>);
-    let document = OpenApiBuilder::new().info(info).paths(paths).components(Some(components)).build();
+    let document = OpenApiBuilder::new()
+        .info(info)
+        .paths(paths)
+        .components(Some(components))
+        .build();
     let mut document = serde_json::to_value(&document).unwrap_or_default();
     document["components"]["securitySchemes"] = json!({ "bearer": { "type": "http", "scheme": "bearer",
         "description": "An API key (`subl_<mode>_<id>_<secret>`) or a portal token (JWT of the configured issuer)." } });
@@ -118,9 +129,14 @@ fn problem_schema() -> Value {
 #[must_use]
 pub fn query_parameters(document: &Value, row: &Row) -> Vec<String> {
     let operation = &document["paths"][row.path][row.method.to_ascii_lowercase()];
-    let parameters = operation["parameters"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let parameters = operation["parameters"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     let in_query = parameters.iter().filter(|parameter| parameter["in"] == "query");
-    in_query.filter_map(|parameter| parameter["name"].as_str().map(str::to_owned)).collect()
+    in_query
+        .filter_map(|parameter| parameter["name"].as_str().map(str::to_owned))
+        .collect()
 }
 
 /// Rows whose handler documents another address than the row's, and operations without a row.
@@ -132,9 +148,15 @@ pub fn disagreements(table: &[Row]) -> Vec<String> {
         let value = serde_json::to_value(&found).unwrap_or_default();
         let empty = Map::new();
         for (path, item) in value.as_object().unwrap_or(&empty) {
-            let methods: Vec<String> = item.as_object().map(|item| item.keys().cloned().collect()).unwrap_or_default();
+            let methods: Vec<String> = item
+                .as_object()
+                .map(|item| item.keys().cloned().collect())
+                .unwrap_or_default();
             if path != row.path || methods != [row.method.to_ascii_lowercase()] {
-                faults.push(format!("the row {} {} names a handler of {methods:?} {path}", row.method, row.path));
+                faults.push(format!(
+                    "the row {} {} names a handler of {methods:?} {path}",
+                    row.method, row.path
+                ));
             }
         }
     }

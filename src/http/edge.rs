@@ -46,7 +46,10 @@ impl RequestId {
     fn of(headers: &HeaderMap) -> Self {
         let plain = |value: &&HeaderValue| {
             let bytes = value.as_bytes();
-            (1..=64).contains(&bytes.len()) && bytes.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+            (1..=64).contains(&bytes.len())
+                && bytes
+                    .iter()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
         };
         let given = headers.get(REQUEST_ID).filter(plain).cloned();
         Self(given.unwrap_or_else(|| {
@@ -94,7 +97,9 @@ async fn run(service: &Service, route: impl Future<Output = Response>) -> Respon
             service.metrics().panicked();
             Problem::internal("a request panicked; the message is above").into_response()
         }
-        Err(_) => Problem::store(format!("a request took longer than {} s", REQUEST_TIME_MAX.as_secs())).into_response(),
+        Err(_) => {
+            Problem::store(format!("a request took longer than {} s", REQUEST_TIME_MAX.as_secs())).into_response()
+        }
     }
 }
 
@@ -112,15 +117,24 @@ fn finish(problem: &Problem, earlier: Response, path: &str, id: &RequestId) -> R
 fn within_bounds(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
     let target = uri.path_and_query().map_or(0, |target| target.as_str().len());
     if target > URL_BYTES_MAX {
-        return Err(Problem::malformed(format!("the URL is longer than {URL_BYTES_MAX} bytes")));
+        return Err(Problem::malformed(format!(
+            "the URL is longer than {URL_BYTES_MAX} bytes"
+        )));
     }
     let parameters = uri.query().map_or(0, |query| query.split('&').count());
     if parameters > QUERY_PARAMETERS_MAX {
-        return Err(Problem::malformed(format!("more than {QUERY_PARAMETERS_MAX} query parameters")));
+        return Err(Problem::malformed(format!(
+            "more than {QUERY_PARAMETERS_MAX} query parameters"
+        )));
     }
-    let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    let size: usize = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
     if size > HEADER_BYTES_MAX {
-        return Err(Problem::malformed(format!("the headers are larger than {HEADER_BYTES_MAX} bytes")));
+        return Err(Problem::malformed(format!(
+            "the headers are larger than {HEADER_BYTES_MAX} bytes"
+        )));
     }
     Ok(())
 }
@@ -146,7 +160,10 @@ pub async fn no_route() -> Problem {
 
 /// An address that exists, asked by a method it has not; the router adds Allow.
 pub async fn no_method() -> Problem {
-    Problem::new(ProblemKind::MethodNotAllowed, "the address exists, but not for this method")
+    Problem::new(
+        ProblemKind::MethodNotAllowed,
+        "the address exists, but not for this method",
+    )
 }
 
 /// A body of JSON text that was written already.
@@ -170,15 +187,27 @@ mod tests {
     #[test]
     fn bounds_hold_one_under_at_and_one_over() {
         let none = HeaderMap::new();
-        for (length, fits) in [(URL_BYTES_MAX - 1, true), (URL_BYTES_MAX, true), (URL_BYTES_MAX + 1, false)] {
+        for (length, fits) in [
+            (URL_BYTES_MAX - 1, true),
+            (URL_BYTES_MAX, true),
+            (URL_BYTES_MAX + 1, false),
+        ] {
             assert_eq!(within_bounds(&uri(length), &none).is_ok(), fits, "{length}");
         }
-        for (count, fits) in [(QUERY_PARAMETERS_MAX - 1, true), (QUERY_PARAMETERS_MAX, true), (QUERY_PARAMETERS_MAX + 1, false)] {
+        for (count, fits) in [
+            (QUERY_PARAMETERS_MAX - 1, true),
+            (QUERY_PARAMETERS_MAX, true),
+            (QUERY_PARAMETERS_MAX + 1, false),
+        ] {
             let query = vec!["a=1"; count].join("&");
             let uri: Uri = format!("/?{query}").parse().unwrap();
             assert_eq!(within_bounds(&uri, &none).is_ok(), fits, "{count}");
         }
-        for (length, fits) in [(HEADER_BYTES_MAX - 2, true), (HEADER_BYTES_MAX - 1, true), (HEADER_BYTES_MAX, false)] {
+        for (length, fits) in [
+            (HEADER_BYTES_MAX - 2, true),
+            (HEADER_BYTES_MAX - 1, true),
+            (HEADER_BYTES_MAX, false),
+        ] {
             let mut headers = HeaderMap::new();
             headers.insert("x", HeaderValue::from_str(&"v".repeat(length)).unwrap());
             assert_eq!(within_bounds(&uri(1), &headers).is_ok(), fits, "{length}");

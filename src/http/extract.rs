@@ -21,14 +21,26 @@ pub const BODY_TIME_MAX: Duration = Duration::from_secs(15);
 /// Reads a body of at most `bytes_max`, in at most [`BODY_TIME_MAX`]; compressed bodies are refused.
 pub async fn read_body(request: Request, bytes_max: usize) -> Answer<Bytes> {
     let headers = request.headers();
-    let encoded = headers.get(header::CONTENT_ENCODING).is_some_and(|value| value != "identity");
+    let encoded = headers
+        .get(header::CONTENT_ENCODING)
+        .is_some_and(|value| value != "identity");
     if encoded {
         let detail = "the body is encoded; send it without Content-Encoding";
         return Err(Problem::new(ProblemKind::UnsupportedMediaType, detail));
     }
-    let too_large = || Problem::new(ProblemKind::PayloadTooLarge, format!("the body is larger than {bytes_max} bytes"));
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    if announced.and_then(|text| text.parse::<usize>().ok()).is_some_and(|length| length > bytes_max) {
+    let too_large = || {
+        Problem::new(
+            ProblemKind::PayloadTooLarge,
+            format!("the body is larger than {bytes_max} bytes"),
+        )
+    };
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok());
+    if announced
+        .and_then(|text| text.parse::<usize>().ok())
+        .is_some_and(|length| length > bytes_max)
+    {
         return Err(too_large());
     }
     let body = Limited::new(request.into_body(), bytes_max);
@@ -36,7 +48,10 @@ pub async fn read_body(request: Request, bytes_max: usize) -> Answer<Bytes> {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(Problem::malformed("the body broke off")),
-        Err(_) => Err(Problem::malformed(format!("the body did not arrive in {} s", BODY_TIME_MAX.as_secs()))),
+        Err(_) => Err(Problem::malformed(format!(
+            "the body did not arrive in {} s",
+            BODY_TIME_MAX.as_secs()
+        ))),
     }
 }
 
@@ -70,7 +85,9 @@ pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Answer<T> {
             Problem::malformed(format!("the body is not JSON: see {place}"))
         }
     })?;
-    reader.end().map_err(|_| Problem::malformed("the body holds more than one JSON value"))?;
+    reader
+        .end()
+        .map_err(|_| Problem::malformed("the body holds more than one JSON value"))?;
     Ok(value)
 }
 
@@ -94,7 +111,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
             return Err(Problem::new(ProblemKind::UnsupportedMediaType, detail));
         }
         let bytes = read_body(request, BODY_BYTES_MAX).await?;
-        Ok(Self { value: parse_json(&bytes)?, bytes })
+        Ok(Self {
+            value: parse_json(&bytes)?,
+            bytes,
+        })
     }
 }
 
@@ -128,7 +148,9 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Ids<T> 
 
 /// The extractor's own words without their preamble.
 fn words_of(text: &str) -> String {
-    let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(text);
+    let text = text
+        .strip_prefix("Failed to deserialize query string: ")
+        .unwrap_or(text);
     text.chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
@@ -156,7 +178,11 @@ mod tests {
             (r#"{"name":"a"} {}"#, ProblemKind::MalformedRequest, ""),
             ("", ProblemKind::MalformedRequest, ""),
             (r#"{"name":1}"#, ProblemKind::ValidationFailed, "/name"),
-            (r#"{"name":"a","inner":[1,256]}"#, ProblemKind::ValidationFailed, "/inner/1"),
+            (
+                r#"{"name":"a","inner":[1,256]}"#,
+                ProblemKind::ValidationFailed,
+                "/inner/1",
+            ),
             (r#"{"name":"a","x":1}"#, ProblemKind::ValidationFailed, "/x"),
             (r#"{"name":"a","name":"b"}"#, ProblemKind::ValidationFailed, ""),
             (r#"[]"#, ProblemKind::ValidationFailed, ""),
@@ -176,7 +202,9 @@ mod tests {
                 for announced in [true, false] {
                     let mut request = Request::new(axum::body::Body::from(vec![b' '; length]));
                     if announced {
-                        request.headers_mut().insert("content-length", HeaderValue::from(length));
+                        request
+                            .headers_mut()
+                            .insert("content-length", HeaderValue::from(length));
                     }
                     let read = read_body(request, limit).await;
                     assert_eq!(read.is_ok(), fits, "{length}");
@@ -185,7 +213,12 @@ mod tests {
             }
         }
         let mut request = Request::new(axum::body::Body::from("{}"));
-        request.headers_mut().insert("content-encoding", HeaderValue::from_static("gzip"));
-        assert_eq!(read_body(request, 10).await.unwrap_err().kind, ProblemKind::UnsupportedMediaType);
+        request
+            .headers_mut()
+            .insert("content-encoding", HeaderValue::from_static("gzip"));
+        assert_eq!(
+            read_body(request, 10).await.unwrap_err().kind,
+            ProblemKind::UnsupportedMediaType
+        );
     }
 }

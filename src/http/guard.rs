@@ -213,10 +213,14 @@ fn known_query(known: &[String], query: Option<&str>) -> Answer<()> {
             } else {
                 format!("unknown; this route takes {}", known.join(", "))
             };
-            return Err(Problem::malformed(format!("the query parameter {name:?} is unknown")).at(format!("?{name}"), detail));
+            return Err(
+                Problem::malformed(format!("the query parameter {name:?} is unknown")).at(format!("?{name}"), detail)
+            );
         }
         if seen.contains(&name) {
-            return Err(Problem::malformed(format!("the query parameter {name:?} is given twice")));
+            return Err(Problem::malformed(format!(
+                "the query parameter {name:?} is given twice"
+            )));
         }
         seen.push(name);
     }
@@ -231,12 +235,24 @@ fn client_address(service: &Service, request: &Request) -> Option<IpAddr> {
     if proxies.is_empty() || !trusted(&peer) {
         return Some(peer);
     }
-    Some(forwarded(request.headers()).into_iter().rev().find(|address| !trusted(address)).unwrap_or(peer))
+    Some(
+        forwarded(request.headers())
+            .into_iter()
+            .rev()
+            .find(|address| !trusted(address))
+            .unwrap_or(peer),
+    )
 }
 
 fn forwarded(headers: &HeaderMap) -> Vec<IpAddr> {
-    let lines = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
-    lines.flat_map(|line| line.split(',')).filter_map(|part| part.trim().parse().ok()).collect()
+    let lines = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    lines
+        .flat_map(|line| line.split(','))
+        .filter_map(|part| part.trim().parse().ok())
+        .collect()
 }
 
 #[cfg(test)]
@@ -246,7 +262,10 @@ mod tests {
 
     fn portal() -> Principal {
         Principal {
-            kind: Kind::Portal { subject: "u".into(), role: Role::Member },
+            kind: Kind::Portal {
+                subject: "u".into(),
+                role: Role::Member,
+            },
             tenant: TenantId::parse("acme").ok(),
             scopes: ScopeSet::EMPTY,
             expires_at: None,
@@ -271,7 +290,11 @@ mod tests {
         assert!(matches!(account_of("cus_9", &operator), Ok(AccountRef::Customer(_))));
         assert!(matches!(account_of("acme", &operator), Ok(AccountRef::Tenant(_))));
         for segment in ["me", "a b", "a%20b", "%ff", ""] {
-            assert_eq!(account_of(segment, &operator).unwrap_err().kind, ProblemKind::MalformedRequest, "{segment}");
+            assert_eq!(
+                account_of(segment, &operator).unwrap_err().kind,
+                ProblemKind::MalformedRequest,
+                "{segment}"
+            );
         }
     }
 

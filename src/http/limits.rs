@@ -6,7 +6,6 @@
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use governor::clock::{Clock as _, DefaultClock};
@@ -16,7 +15,7 @@ use governor::{Quota, RateLimiter};
 
 use super::problem::{Problem, ProblemKind};
 
-/// Width of every window, in seconds.
+/// Width of every window, in seconds: the buckets are given per minute.
 const WINDOW_SECONDS: u32 = 60;
 /// Callers are forgotten after every so many checks once their bucket is full again.
 const FORGET_EVERY: u32 = 65_536;
@@ -97,14 +96,13 @@ impl RateLimits {
     pub fn new(quota_of: impl Fn(Policy) -> u32) -> Self {
         let limit = |policy: Policy| {
             let quota = NonZeroU32::new(quota_of(policy)).unwrap_or(NonZeroU32::MIN);
-            let rate = Quota::new(quota, Duration::from_secs(WINDOW_SECONDS.into()));
             let name = policy.terms().0;
             let text = format!("\"{name}\";q={quota};w={WINDOW_SECONDS}");
             Limit {
                 name,
                 quota: quota.get(),
                 policy: HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("")),
-                bucket: RateLimiter::dashmap(rate.unwrap_or(Quota::per_second(quota))).with_middleware(),
+                bucket: RateLimiter::dashmap(Quota::per_minute(quota)).with_middleware(),
             }
         };
         Self {
@@ -129,7 +127,10 @@ impl RateLimits {
             Err(not_until) => {
                 let wait = not_until.wait_time_from(self.clock.now()).as_secs().saturating_add(1);
                 let wait = u32::try_from(wait).unwrap_or(WINDOW_SECONDS);
-                let detail = format!("more than {} requests in {WINDOW_SECONDS} s under the policy {:?}", limit.quota, limit.name);
+                let detail = format!(
+                    "more than {} requests in {WINDOW_SECONDS} s under the policy {:?}",
+                    limit.quota, limit.name
+                );
                 let problem = Problem::new(ProblemKind::RateLimited, detail).retry_after(wait);
                 Err(Box::new((problem, limit.drawn(0))))
             }
@@ -187,15 +188,26 @@ mod tests {
         drawn.announce(&mut headers);
         assert_eq!(headers["ratelimit-policy"], "\"finance\";q=3;w=60");
         assert_eq!(headers["ratelimit"], "\"finance\";r=0;t=60");
-        assert!(limits.draw(Policy::Finance, "key:b").is_ok(), "another caller has a bucket of its own");
-        assert!(limits.draw(Policy::Operator, "key:a").is_ok(), "and so has another policy");
+        assert!(
+            limits.draw(Policy::Finance, "key:b").is_ok(),
+            "another caller has a bucket of its own"
+        );
+        assert!(
+            limits.draw(Policy::Operator, "key:a").is_ok(),
+            "and so has another policy"
+        );
     }
 
     #[test]
     fn unlimited_says_nothing() {
         let limits = RateLimits::new(|_| 1);
         for _ in 0..10 {
-            assert!(limits.draw(Policy::Unlimited, "stripe").ok().is_some_and(|drawn| drawn.is_none()));
+            assert!(
+                limits
+                    .draw(Policy::Unlimited, "stripe")
+                    .ok()
+                    .is_some_and(|drawn| drawn.is_none())
+            );
         }
     }
 }

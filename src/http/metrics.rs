@@ -43,7 +43,11 @@ impl Default for HttpMetrics {
         let latency = Histogram::new(LATENCY_SECONDS);
         registry.register("http_request_seconds", "Time from request to answer", latency.clone());
         let panics = Counter::default();
-        registry.register("http_panics", "Requests that panicked; each is a fault to report", panics.clone());
+        registry.register(
+            "http_panics",
+            "Requests that panicked; each is a fault to report",
+            panics.clone(),
+        );
         let credentials = Family::<ReasonLabel, Counter>::default();
         registry.register("auth_refused", "Credentials refused, by reason", credentials.clone());
         let signatures = Family::<ReasonLabel, Counter>::default();
@@ -84,13 +88,17 @@ impl HttpMetrics {
 
     /// A credential was refused.
     pub fn refused_credential(&self, reason: &str) {
-        let label = ReasonLabel { reason: reason.to_owned() };
+        let label = ReasonLabel {
+            reason: reason.to_owned(),
+        };
         self.credentials.get_or_create(&label).inc();
     }
 
     /// A webhook was refused.
     pub fn refused_webhook(&self, reason: &str) {
-        let label = ReasonLabel { reason: reason.to_owned() };
+        let label = ReasonLabel {
+            reason: reason.to_owned(),
+        };
         self.signatures.get_or_create(&label).inc();
     }
 
@@ -122,9 +130,18 @@ mod tests {
         metrics.answered(777, Duration::ZERO);
         metrics.refused_webhook("no_match");
         let text = metrics.text();
-        assert!(text.contains("subledger_http_requests_total{class=\"2xx\"} 1"), "{text}");
-        assert!(text.contains("subledger_http_requests_total{class=\"4xx\"} 1"), "{text}");
-        assert!(text.contains("subledger_webhook_refused_total{reason=\"no_match\"} 1"), "{text}");
+        assert!(
+            text.contains("subledger_http_requests_total{class=\"2xx\"} 1"),
+            "{text}"
+        );
+        assert!(
+            text.contains("subledger_http_requests_total{class=\"4xx\"} 1"),
+            "{text}"
+        );
+        assert!(
+            text.contains("subledger_webhook_refused_total{reason=\"no_match\"} 1"),
+            "{text}"
+        );
         assert!(text.ends_with("# EOF\n"));
     }
 }

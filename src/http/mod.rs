@@ -19,7 +19,7 @@ use limits::Policy;
 use resources::{service, whoami};
 use router::{Access, Row};
 
-use crate::auth::{Role, Scope};
+use crate::auth::Role;
 
 macro_rules! role {
     (no) => {

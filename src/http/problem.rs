@@ -175,7 +175,9 @@ impl Problem {
             detail: detail.into(),
             errors: Vec::new(),
             extensions: Map::new(),
-            retry_after: (kind.status() == 503 || kind == ProblemKind::IdempotencyKeyInFlight || kind == ProblemKind::WriteConflict)
+            retry_after: (kind.status() == 503
+                || kind == ProblemKind::IdempotencyKeyInFlight
+                || kind == ProblemKind::WriteConflict)
                 .then_some(RETRY_SECONDS),
             headers: Vec::new(),
         }
@@ -190,13 +192,19 @@ impl Problem {
     /// A fault of ours: logged here with its cause, answered without it.
     pub fn internal(cause: impl std::fmt::Display) -> Self {
         tracing::error!(error = %cause, "a request failed inside");
-        Self::new(ProblemKind::Internal, "the request could not be carried out; nothing in it was wrong")
+        Self::new(
+            ProblemKind::Internal,
+            "the request could not be carried out; nothing in it was wrong",
+        )
     }
 
     /// The store failed: logged here with its cause, answered without it.
     pub fn store(cause: impl std::fmt::Display) -> Self {
         tracing::warn!(error = %cause, "the store failed a request");
-        Self::new(ProblemKind::StoreUnavailable, "the store does not answer; nothing was recorded")
+        Self::new(
+            ProblemKind::StoreUnavailable,
+            "the store does not answer; nothing was recorded",
+        )
     }
 
     /// A malformed part of the request.
@@ -273,7 +281,10 @@ impl Problem {
         let mut response = Response::new(Body::from(self.body(instance, request_id).to_string()));
         *response.status_mut() = StatusCode::from_u16(self.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
@@ -309,26 +320,37 @@ mod tests {
             assert!(slugs.insert(kind.slug()), "{} twice", kind.slug());
             assert!(kind.slug().bytes().all(|b| b.is_ascii_lowercase() || b == b'-'));
             assert_eq!(ProblemKind::find(kind.slug()), Some(*kind));
-            let problem = Problem::new(*kind, "what happened").at("/name", "too long").with("needed", "tenants:read");
+            let problem = Problem::new(*kind, "what happened")
+                .at("/name", "too long")
+                .with("needed", "tenants:read");
             let response = problem.respond("/v1/x", "r-1");
             assert_eq!(response.status().as_u16(), kind.status());
             assert!((400..=503).contains(&kind.status()));
             assert_eq!(response.headers()["content-type"], "application/problem+json");
             let body = problem.body("/v1/x", "r-1");
             assert_eq!(body["type"], format!("/problems/{}", kind.slug()));
-            assert_eq!((&body["code"], &body["instance"]), (&Value::from(kind.slug()), &Value::from("/v1/x")));
+            assert_eq!(
+                (&body["code"], &body["instance"]),
+                (&Value::from(kind.slug()), &Value::from("/v1/x"))
+            );
             assert_eq!(body["errors"][0]["pointer"], "/name");
             assert_eq!(body["needed"], "tenants:read");
             for text in [kind.title(), kind.cause(), kind.remedy()] {
                 assert!(text.len() > 10, "{}: {text}", kind.slug());
             }
-            assert_eq!(kind.status() == 503, kind.status() == 503 && response.headers().contains_key("retry-after"));
+            assert_eq!(
+                kind.status() == 503,
+                kind.status() == 503 && response.headers().contains_key("retry-after")
+            );
         }
     }
 
     #[test]
     fn inner_causes_do_not_leave() {
-        for problem in [Problem::internal("password=hunter2"), Problem::store("password=hunter2")] {
+        for problem in [
+            Problem::internal("password=hunter2"),
+            Problem::store("password=hunter2"),
+        ] {
             assert!(!problem.body("/", "r").to_string().contains("hunter2"));
         }
     }

@@ -19,7 +19,7 @@ use super::state::Service;
 use crate::auth::{Role, Scope};
 
 /// Smaller answers are sent as they are: compressing them costs more than it saves.
-const COMPRESS_BYTES_MIN: u16 = 8 * 1024;
+const COMPRESS_BYTES_MIN: u64 = 8 * 1024;
 
 /// Who may call a route, portal tokens apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +63,10 @@ pub fn build(table: &'static [Row], service: &Service) -> Router {
             service: service.clone(),
         });
         let (_, _, handler) = (row.handler)();
-        router = router.route(row.path, handler.route_layer(from_fn_with_state(rule, guard::authorise)));
+        router = router.route(
+            row.path,
+            handler.route_layer(from_fn_with_state(rule, guard::authorise)),
+        );
     }
     let large = SizeAbove::new(COMPRESS_BYTES_MIN).and(NotForContentType::const_new("text/event-stream"));
     let router = router
@@ -80,20 +83,43 @@ pub fn build(table: &'static [Row], service: &Service) -> Router {
 
 /// Browsers of the configured origins may call; never with cookies.
 fn cors(service: &Service) -> Option<CorsLayer> {
-    let origins: Vec<_> = service.settings().cors_origins.iter().filter_map(|origin| origin.parse().ok()).collect();
+    let origins: Vec<_> = service
+        .settings()
+        .cors_origins
+        .iter()
+        .filter_map(|origin| origin.parse().ok())
+        .collect();
     if origins.is_empty() {
         return None;
     }
     use axum::http::{HeaderName, Method, header};
     let ours = ["idempotency-key", "ledger-min-position", "prefer", "x-request-id"].map(HeaderName::from_static);
-    let shown = ["ledger-position", "ledger-view-position", "ledger-view-age", "x-request-id", "ratelimit", "retry-after"];
-    let standard = [header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_MATCH, header::IF_NONE_MATCH];
+    let shown = [
+        "ledger-position",
+        "ledger-view-position",
+        "ledger-view-age",
+        "x-request-id",
+        "ratelimit",
+        "retry-after",
+    ];
+    let standard = [
+        header::AUTHORIZATION,
+        header::CONTENT_TYPE,
+        header::IF_MATCH,
+        header::IF_NONE_MATCH,
+    ];
     Some(
         CorsLayer::new()
             .allow_origin(AllowOrigin::list(origins))
             .allow_methods([Method::GET, Method::PUT, Method::POST, Method::DELETE])
             .allow_headers(standard.into_iter().chain(ours).collect::<Vec<_>>())
-            .expose_headers(shown.map(HeaderName::from_static).into_iter().chain([header::ETAG, header::LINK]).collect::<Vec<_>>()),
+            .expose_headers(
+                shown
+                    .map(HeaderName::from_static)
+                    .into_iter()
+                    .chain([header::ETAG, header::LINK])
+                    .collect::<Vec<_>>(),
+            ),
     )
 }
 
@@ -105,7 +131,9 @@ pub fn metrics_router(service: &Service) -> Router {
         let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
         async move { ([(axum::http::header::CONTENT_TYPE, kind)], text) }
     };
-    Router::new().route("/metrics", axum::routing::get(text)).layer(from_fn(no_store))
+    Router::new()
+        .route("/metrics", axum::routing::get(text))
+        .layer(from_fn(no_store))
 }
 
 async fn no_store(request: axum::extract::Request, next: axum::middleware::Next) -> axum::response::Response {

@@ -58,7 +58,13 @@ pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Outp
     tokio::time::timeout(DRAIN_TIME_MAX, graceful.shutdown()).await.is_ok()
 }
 
-fn spawn(stream: TcpStream, address: SocketAddr, router: Router, graceful: &GracefulShutdown, held: (OwnedSemaphorePermit, Entry)) {
+fn spawn(
+    stream: TcpStream,
+    address: SocketAddr,
+    router: Router,
+    graceful: &GracefulShutdown,
+    held: (OwnedSemaphorePermit, Entry),
+) {
     // Answers are small: waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
@@ -72,7 +78,11 @@ fn spawn(stream: TcpStream, address: SocketAddr, router: Router, graceful: &Grac
         .header_read_timeout(HEAD_TIME_MAX)
         .max_buf_size(HEAD_BYTES_MAX)
         .pipeline_flush(true);
-    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(128).max_header_list_size(16 * 1024);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(128)
+        .max_header_list_size(16 * 1024);
     let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
     let connection = graceful.watch(connection);
     tokio::spawn(async move {
@@ -129,7 +139,9 @@ mod tests {
     fn one_address_gets_its_share_and_gives_it_back() {
         let callers = Arc::new(Callers::default());
         let address: IpAddr = "192.0.2.7".parse().unwrap();
-        let held: Vec<_> = (0..CONNECTIONS_PER_ADDRESS_MAX).map(|_| callers.enter(address).unwrap()).collect();
+        let held: Vec<_> = (0..CONNECTIONS_PER_ADDRESS_MAX)
+            .map(|_| callers.enter(address).unwrap())
+            .collect();
         assert!(callers.enter(address).is_none());
         assert!(callers.enter("192.0.2.8".parse().unwrap()).is_some());
         drop(held);

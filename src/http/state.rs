@@ -127,7 +127,11 @@ impl Service {
     }
 
     /// The caller behind the headers of a request, or why there is none.
-    pub async fn authenticate(&self, headers: &HeaderMap, _address: Option<IpAddr>) -> Result<Arc<Principal>, AuthError> {
+    pub async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        _address: Option<IpAddr>,
+    ) -> Result<Arc<Principal>, AuthError> {
         let token = bearer(headers)?;
         if token.starts_with(ADMIN_PREFIX) {
             return if self.0.admin_token.is(token) {

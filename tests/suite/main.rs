@@ -1,5 +1,6 @@
 //! The suite: every test that goes through a store, a server or the whole repository.
 
+mod http;
 mod oracles;
 mod support;
 mod tidy;

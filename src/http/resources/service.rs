@@ -45,7 +45,11 @@ pub struct Check {
 }
 
 fn probe(status: &'static str, checks: Option<Vec<Check>>) -> Response {
-    let code = if status == "ok" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let code = if status == "ok" {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     (code, Json(Probe { status, checks })).into_response()
 }
 
@@ -126,19 +130,22 @@ pub async fn docs() -> Response {
         (row, operation.clone())
     });
     let mut chapter = "";
-    page("subledger: HTTP interface", &html! {
-        p { "The same as " a href="/openapi.json" { "/openapi.json" } ", for reading. Send " code { "Authorization: Bearer <key>" } "." }
-        @for (row, operation) in operations {
-            @if row.chapter != chapter {
-                h2 { (row.chapter) }
-                @let _ = chapter = row.chapter;
+    page(
+        "subledger: HTTP interface",
+        &html! {
+            p { "The same as " a href="/openapi.json" { "/openapi.json" } ", for reading. Send " code { "Authorization: Bearer <key>" } "." }
+            @for (row, operation) in operations {
+                @if row.chapter != chapter {
+                    h2 { (row.chapter) }
+                    @let _ = chapter = row.chapter;
+                }
+                details {
+                    summary { b { (row.method) } " " code { (row.path) } " " (operation["summary"].as_str().unwrap_or_default()) }
+                    (operation_page(&operation))
+                }
             }
-            details {
-                summary { b { (row.method) } " " code { (row.path) } " " (operation["summary"].as_str().unwrap_or_default()) }
-                (operation_page(&operation))
-            }
-        }
-    })
+        },
+    )
 }
 
 fn operation_page(operation: &serde_json::Value) -> Markup {
@@ -171,13 +178,16 @@ fn operation_page(operation: &serde_json::Value) -> Markup {
     responses((status = 200, body = String, content_type = "text/html", description = "A page")))]
 pub async fn problem_page(Ids(slug): Ids<String>) -> Answer<Response> {
     let kind = ProblemKind::find(&slug).ok_or_else(Problem::not_found)?;
-    Ok(page(kind.title(), &html! {
-        p { code { (kind.slug()) } ", status " (kind.status()) }
-        h2 { "Cause" }
-        p { (kind.cause()) }
-        h2 { "What to do" }
-        p { (kind.remedy()) }
-    }))
+    Ok(page(
+        kind.title(),
+        &html! {
+            p { code { (kind.slug()) } ", status " (kind.status()) }
+            h2 { "Cause" }
+            p { (kind.cause()) }
+            h2 { "What to do" }
+            p { (kind.remedy()) }
+        },
+    ))
 }
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a;\
@@ -200,7 +210,10 @@ fn page(title: &str, content: &Markup) -> Response {
     };
     let mut response = markup.into_string().into_response();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/html; charset=utf-8"),
+    );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
     if let Ok(policy) = HeaderValue::from_str(&content_policy()) {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
@@ -212,5 +225,7 @@ fn content_policy() -> String {
     use base64::Engine as _;
     let digest = ring::digest::digest(&ring::digest::SHA256, STYLE.as_bytes());
     let hash = base64::engine::general_purpose::STANDARD.encode(digest.as_ref());
-    format!("default-src 'none'; style-src 'sha256-{hash}'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+    format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    )
 }

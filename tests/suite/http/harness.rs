@@ -1,0 +1,146 @@
+//! The router as a caller sees it, and credentials of every kind.
+
+use std::sync::Arc;
+
+use aggregates::time::Timestamp;
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request};
+use jsonwebtoken::{EncodingKey, Header, encode};
+use serde_json::{Value, json};
+use subledger::auth::Mode;
+use subledger::auth::api_key::AdminToken;
+use subledger::auth::portal_token::{PortalSettings, PortalVerifier};
+use subledger::clock::Clock;
+use subledger::http::limits::RateLimits;
+use subledger::http::state::{HttpSettings, Lifecycle, Parts, Service};
+use subledger::http::{TABLE, router};
+use tower::ServiceExt as _;
+
+/// The instant of every test here: 2027-01-15T08:00:00Z.
+pub(super) const NOW: i64 = 1_800_000_000;
+const PORTAL_SECRET: &[u8] = b"portal-secret-0123456789abcdef-0123456789";
+
+/// An application without a store: what needs none.
+pub(super) struct App {
+    pub(super) service: Service,
+    pub(super) lifecycle: Arc<Lifecycle>,
+    pub(super) admin: AdminToken,
+    router: Router,
+}
+
+/// An answer, body read whole.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {} {}", self.status, String::from_utf8_lossy(&self.body)))
+    }
+
+    pub(super) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The slug of a problem, checked for its shape.
+    pub(super) fn problem(&self) -> String {
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json"),
+            "{}",
+            self.text()
+        );
+        let body = self.json();
+        assert_eq!(body["status"], self.status);
+        assert_eq!(body["request_id"].as_str(), self.header("x-request-id"));
+        body["code"].as_str().expect("a code").to_owned()
+    }
+}
+
+impl App {
+    pub(super) fn new() -> Self {
+        let admin = AdminToken::try_new().expect("random bytes");
+        let lifecycle = Arc::new(Lifecycle::default());
+        lifecycle.ready();
+        let service = Service::new(Parts {
+            settings: HttpSettings {
+                public_url: "http://127.0.0.1:8080".into(),
+                trusted_proxies: Vec::new(),
+                cors_origins: vec!["https://app.example".into()],
+                mode: Mode::Test,
+                commit: "test",
+            },
+            clock: Clock::from_fn(|| Timestamp::from_seconds(NOW).expect("a time")),
+            lifecycle: lifecycle.clone(),
+            metrics: Arc::default(),
+            limits: RateLimits::default(),
+            portal: Some(portal_verifier()),
+            admin_token: admin.clone(),
+        });
+        Self {
+            router: router::build(TABLE, &service),
+            service,
+            lifecycle,
+            admin,
+        }
+    }
+
+    pub(super) async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::from(body.to_owned())).expect("a request");
+        let response = self.router.clone().oneshot(request).await.expect("an answer");
+        let (parts, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.expect("a body");
+        Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body: body.to_vec(),
+        }
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Answer {
+        self.call("GET", path, &[], "").await
+    }
+
+    pub(super) async fn get_as(&self, token: &str, path: &str) -> Answer {
+        self.call("GET", path, &[("authorization", &format!("Bearer {token}"))], "")
+            .await
+    }
+}
+
+fn portal_verifier() -> PortalVerifier {
+    let settings = PortalSettings {
+        algorithms: vec!["HS256".into()],
+        issuer: "https://host.example".into(),
+        audience: "subledger".into(),
+        hs256_secret: Some(PORTAL_SECRET.to_vec()),
+        ..PortalSettings::default()
+    };
+    PortalVerifier::try_new(&settings).expect("settings")
+}
+
+/// A portal token of a tenant and role, with `changes` over the right claims.
+pub(super) fn portal_token_with(tenant: &str, role: &str, changes: &Value) -> String {
+    let mut claims = json!({ "iss": "https://host.example", "aud": "subledger", "exp": NOW + 600, "sub": "user-1",
+        "tenant_id": tenant, "role": role });
+    for (name, value) in changes.as_object().into_iter().flatten() {
+        claims[name] = value.clone();
+    }
+    encode(&Header::default(), &claims, &EncodingKey::from_secret(PORTAL_SECRET)).expect("a token")
+}
+
+pub(super) fn portal_token(tenant: &str, role: &str) -> String {
+    portal_token_with(tenant, role, &json!({}))
+}

@@ -1,0 +1,6 @@
+//! The HTTP interface, through the real router, at the mirrored path of `src/http`.
+
+mod edge;
+mod harness;
+mod service;
+mod whoami;
