@@ -1,5 +1,16 @@
 //! The suite: every test that goes through a store, a server or the whole repository.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::wildcard_enum_match_arm,
+    reason = "a failing test panics and says why"
+)]
+
+mod flows;
+mod harness;
 mod http;
 mod oracles;
 mod support;

@@ -2,7 +2,6 @@
 
 pub mod carried;
 pub mod command;
-pub mod cqrs;
 pub mod decide;
 pub mod event;
 pub mod history;

@@ -4,6 +4,7 @@
 //! server can be found or started. What could not run is said aloud and counted by `tests/run`.
 
 pub(crate) mod http;
+pub(crate) mod ledger;
 pub(crate) mod postgres;
 pub(crate) mod server;
 pub(crate) mod stripe;
@@ -79,25 +80,11 @@ pub(crate) fn skipped(what: &str) {
     }
 }
 
-mod self_test {
-    use super::*;
-    use sqlx::Connection;
-
-    #[tokio::test]
-    async fn every_store_is_fresh_and_leaves_nothing() {
-        let all = stores().await;
-        assert_eq!(all[0].kind, Kind::Sqlite);
-        assert!(all[0].url().is_none() && all[0].data_dir().is_dir());
-        let Some(store) = all.get(1) else { return };
-        let url = store.url().expect("a URL").to_owned();
-        let mut connection = sqlx::PgConnection::connect(&url).await.expect("a connection");
-        let tables: i64 = sqlx::query_scalar("select count(*) from pg_tables where schemaname = 'public'")
-            .fetch_one(&mut connection)
-            .await
-            .expect("a count");
-        assert_eq!(tables, 0);
-        drop(connection);
-        drop(all);
-        assert!(sqlx::PgConnection::connect(&url).await.is_err(), "{url} is still there");
+/// Says a figure that a reader of the run wants to see, and leaves it for the end of `tests/run`.
+pub(crate) fn figure(what: &str) {
+    eprintln!("{what}");
+    if let Ok(path) = std::env::var("SUBLEDGER_FIGURES_FILE") {
+        let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
+        writeln!(file.expect("the file of figures"), "{what}").expect("the file of figures");
     }
 }

@@ -195,6 +195,10 @@ fn start(binaries: &Path, home: &Path, owner: u32, durability: Durability, port:
     port
 }
 
+#[expect(
+    clippy::zombie_processes,
+    reason = "the watcher ends after its owner, or is reaped with it"
+)]
 fn launch(binaries: &Path, home: &Path, owner: u32, durability: Durability, port: u16) {
     let fsync = match durability {
         Durability::On => "on",

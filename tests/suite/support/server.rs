@@ -35,6 +35,12 @@ impl Launch {
         }
     }
 
+    /// The same store, but a data directory of its own: a second process on Postgres.
+    pub(crate) fn in_directory(mut self, data_dir: &Path) -> Self {
+        data_dir.clone_into(&mut self.data_dir);
+        self
+    }
+
     /// Sets one more environment variable.
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
@@ -182,6 +188,13 @@ impl Server {
         answer.json()
     }
 
+    /// POST as the local administrator.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        let bearer = format!("Bearer {}", self.admin_token());
+        let headers = [("Authorization", &*bearer), ("Content-Type", "application/json")];
+        self.send("POST", path, &headers, body.to_string().as_bytes()).await
+    }
+
     /// Delivers a body with a right signature.
     pub(crate) async fn deliver(&self, body: &[u8]) -> Answer {
         let signature = stripe::signature(body);
@@ -191,16 +204,42 @@ impl Server {
 
     /// Waits until every receipt is settled and every view has read the whole log.
     pub(crate) async fn settled(&self) {
+        self.caught_up(READY_WAIT * 2).await;
+    }
+
+    /// The same with a longest wait of one's own.
+    pub(crate) async fn caught_up(&self, longest: Duration) {
         let begin = Instant::now();
-        loop {
-            let open = self.get("/v1/webhook-inbox?state=new&limit=1").await;
-            let idle = open["data"].as_array().is_some_and(Vec::is_empty);
-            if idle && lag(&self.get("/v1/projections").await) == 0 {
-                return;
-            }
-            assert!(begin.elapsed() < READY_WAIT * 2, "never settled:\n{}", self.log());
+        while !self.is_settled().await {
+            assert!(begin.elapsed() < longest, "never settled:\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// The names of all views.
+    pub(crate) async fn projections(&self) -> Vec<String> {
+        let list = self.get("/v1/projections").await;
+        let rows = list["data"].as_array().expect("a list").iter();
+        let mut names: Vec<String> = rows
+            .map(|row| row["name"].as_str().expect("a name").to_owned())
+            .collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// Is a rebuild of any view running?
+    pub(crate) async fn is_rebuilding(&self) -> bool {
+        let list = self.get("/v1/projections").await;
+        let rows = list["data"].as_array().expect("a list");
+        rows.iter().any(|row| row["rebuild"]["state"] == "running")
+    }
+
+    /// Is every receipt settled, and has every view read the whole log?
+    pub(crate) async fn is_settled(&self) -> bool {
+        let open = self.get("/v1/webhook-inbox?state=new&limit=1").await;
+        let idle = open["data"].as_array().is_some_and(Vec::is_empty);
+        idle && lag(&self.get("/v1/projections").await) == 0
     }
 }
 

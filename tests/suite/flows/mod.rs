@@ -1,0 +1,4 @@
+//! Money stories and disasters, told through the front door.
+
+#[cfg(feature = "failpoints")]
+mod crash;
