@@ -4,4 +4,5 @@ pub mod auth;
 pub mod clock;
 pub mod demo;
 pub mod http;
+pub mod inbox;
 pub mod stripe;

@@ -41,7 +41,7 @@ fn options(url: &str) -> Result<PgConnectOptions, OpenError> {
 
 fn limited(options: PgConnectOptions) -> PgConnectOptions {
     options.options([
-        ("default_transaction_isolation", "read committed"),
+        ("default_transaction_isolation", "read\\ committed"),
         ("lock_timeout", "2s"),
         ("statement_timeout", "10s"),
         ("idle_in_transaction_session_timeout", "10s"),
@@ -50,7 +50,7 @@ fn limited(options: PgConnectOptions) -> PgConnectOptions {
 
 fn unlimited(options: PgConnectOptions) -> PgConnectOptions {
     options.options([
-        ("default_transaction_isolation", "read committed"),
+        ("default_transaction_isolation", "read\\ committed"),
         ("statement_timeout", "0"),
         ("idle_in_transaction_session_timeout", "60s"),
     ])

@@ -2,3 +2,4 @@
 
 #[cfg(feature = "failpoints")]
 mod crash;
+mod receive;
