@@ -2,7 +2,9 @@
 
 pub mod auth;
 pub mod clock;
+pub mod config;
 pub mod demo;
 pub mod http;
 pub mod inbox;
 pub mod stripe;
+pub mod telemetry;
