@@ -1,4 +1,4 @@
-//! Kill -9, at random moments and at every named place: nothing is lost, nothing counts twice.
+//! Kill -9 at random moments: nothing is lost, nothing counts twice.
 //!
 //! The story of one round: (1) senders deliver signed webhooks and note what was answered 200; (2) the process is
 //! killed; (3) it starts again on what is on disk; (4) senders repeat what was not answered, as Stripe does. At the
@@ -10,15 +10,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use futures::StreamExt;
-use projections::failpoint::FAILPOINTS;
 use serde_json::json;
 
 use crate::support::http::{Connection, request};
 use crate::support::ledger::{Tables, faults, unequal_slots};
 use crate::support::postgres::OwnServer;
 use crate::support::server::{Launch, Server};
-use crate::support::{Kind, TestStore, figure, stripe};
+use crate::support::{TestStore, figure, stripe};
 
 /// Deliveries of a crash loop, copies not counted.
 const DELIVERIES: usize = 5_200;
@@ -38,9 +36,6 @@ const DELIVERY_WAIT: Duration = Duration::from_secs(60);
 /// Longest wait for a rebuild of the small ledgers of these tests.
 const REBUILD_WAIT: Duration = Duration::from_secs(60);
 
-/// Failpoints tried at once; most of the time goes into waiting for the sweep.
-const AT_ONCE: usize = 6;
-
 /// The id and the signed body of a delivery; neighbours change places, so that versions arrive out of order.
 fn delivery(number: usize) -> (String, Vec<u8>) {
     let number = if number % 7 == 3 {
@@ -59,16 +54,16 @@ fn delivery(number: usize) -> (String, Vec<u8>) {
 }
 
 /// What the senders share.
-struct Senders {
+pub(super) struct Senders {
     addresses: Vec<String>,
     next: AtomicUsize,
     count: usize,
-    answered: AtomicUsize,
+    pub(super) answered: AtomicUsize,
     acknowledged: Mutex<BTreeSet<String>>,
 }
 
 impl Senders {
-    fn new(addresses: Vec<String>, count: usize) -> Arc<Self> {
+    pub(super) fn new(addresses: Vec<String>, count: usize) -> Arc<Self> {
         Arc::new(Self {
             addresses,
             next: AtomicUsize::new(0),
@@ -78,12 +73,12 @@ impl Senders {
         })
     }
 
-    fn acknowledged(&self) -> BTreeSet<String> {
+    pub(super) fn acknowledged(&self) -> BTreeSet<String> {
         self.acknowledged.lock().expect("the list").clone()
     }
 
     /// One sender: takes the next delivery and repeats it until it is answered 200; each twentieth goes twice.
-    async fn send(self: Arc<Self>) {
+    pub(super) async fn send(self: Arc<Self>) {
         let mut connection = None;
         loop {
             let number = self.next.fetch_add(1, Ordering::SeqCst);
@@ -134,7 +129,7 @@ async fn post(connection: &mut Connection, body: &[u8]) -> std::io::Result<u16> 
 }
 
 /// Everything that must hold after the last restart.
-async fn assert_whole(server: &Server, store: &TestStore, acknowledged: &BTreeSet<String>, what: &str) {
+pub(super) async fn assert_whole(server: &Server, store: &TestStore, acknowledged: &BTreeSet<String>, what: &str) {
     server.settled().await;
     let mut tables = Tables::open(store.url(), store.data_dir()).await;
     let found = faults(&mut tables, acknowledged).await;
@@ -261,85 +256,4 @@ async fn a_crash_loop_of_two_processes_loses_and_doubles_nothing_on_postgres() {
     assert_eq!(acknowledged.len(), DELIVERIES);
     assert_whole(&servers[0], &store, &acknowledged, "crash loop").await;
     print_ready("Postgres, two processes", &ready);
-}
-
-/// One failpoint: run into it, start again, repeat what was not answered, look.
-async fn kill_at(store: TestStore, name: &str) {
-    let launch = Launch::new(&store).with("SUBLEDGER_FAILPOINT", &format!("{name}:2"));
-    let mut server = launch.start().await;
-    let senders = Senders::new(vec![server.address.clone()], 40);
-    let tasks: Vec<_> = (0..4).map(|_| tokio::spawn(Arc::clone(&senders).send())).collect();
-    if name.starts_with("rebuild.") {
-        while senders.answered.load(Ordering::SeqCst) < 40 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        server.settled().await;
-        // The second rebuild of the same view passes each place for the second time, whatever the parts.
-        for _ in 0..2 {
-            rebuild_until_killed(&mut server).await;
-        }
-    }
-    let code = server.ended().await;
-    assert_eq!(
-        code,
-        None,
-        "{name}: ended with {code:?}, not by the failpoint\n{}",
-        server.log()
-    );
-    let mut launch = launch;
-    launch.environment.clear();
-    let server = launch.start().await;
-    for task in tasks {
-        task.await.expect("a sender");
-    }
-    assert_whole(&server, &store, &senders.acknowledged(), name).await;
-}
-
-async fn rebuild_until_killed(server: &mut Server) {
-    let bearer = format!("Bearer {}", server.admin_token());
-    let headers = [("Authorization", &*bearer), ("Content-Type", "application/json")];
-    for name in ["status", "entitlements"] {
-        let path = format!("/v1/projections/{name}/rebuild");
-        let bytes = request("POST", &path, &headers, b"{\"reason\":\"test\"}");
-        if let Ok(mut connection) = Connection::open(&server.address).await {
-            let _ = connection.send(&bytes).await;
-        }
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        let path = format!("/v1/projections/{name}/swap");
-        let bytes = request("POST", &path, &headers, b"{\"reason\":\"test\"}");
-        if let Ok(mut connection) = Connection::open(&server.address).await {
-            let _ = connection.send(&bytes).await;
-        }
-    }
-}
-
-async fn every_failpoint(kind: Kind) {
-    let names: Vec<&str> = FAILPOINTS
-        .iter()
-        .map(|(name, _)| *name)
-        .filter(|name| kind == Kind::Sqlite || !name.starts_with("writer."))
-        .collect();
-    let rounds = futures::stream::iter(names.iter().map(|name| async move {
-        let store = match kind {
-            Kind::Sqlite => TestStore::sqlite(),
-            Kind::Postgres => TestStore::postgres().await.expect("Postgres, as the caller saw"),
-        };
-        kill_at(store, name).await;
-    }));
-    let done = rounds.buffer_unordered(AT_ONCE).count().await;
-    figure(&format!(
-        "killed at {done} named places on {kind:?}: 0 lost, 0 doubled, views equal their rebuild"
-    ));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_kill_at_every_named_place_is_survived_on_sqlite() {
-    every_failpoint(Kind::Sqlite).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_kill_at_every_named_place_is_survived_on_postgres() {
-    if TestStore::postgres().await.is_some() {
-        every_failpoint(Kind::Postgres).await;
-    }
 }

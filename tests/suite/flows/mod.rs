@@ -1,5 +1,7 @@
 //! Money stories and disasters, told through the front door.
 
-#[cfg(feature = "failpoints")]
 mod crash;
+#[cfg(feature = "failpoints")]
+mod failpoints;
+mod outage;
 mod receive;

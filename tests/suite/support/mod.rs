@@ -6,6 +6,7 @@
 pub(crate) mod http;
 pub(crate) mod ledger;
 pub(crate) mod postgres;
+pub(crate) mod proxy;
 pub(crate) mod server;
 pub(crate) mod stripe;
 
