@@ -6,5 +6,7 @@ pub mod config;
 pub mod demo;
 pub mod http;
 pub mod inbox;
+pub mod plans;
 pub mod stripe;
 pub mod telemetry;
+pub mod toml_text;

@@ -120,7 +120,8 @@ impl Price {
         let exact = i128::from(self.amount_minor)
             .checked_mul(i128::from(quantity))
             .ok_or_else(overflow)?;
-        let minor = (exact * 2 + per).div_euclid(per * 2);
+        let (whole, rest) = (exact.div_euclid(per), exact.rem_euclid(per));
+        let minor = whole + i128::from(rest * 2 >= per);
         let minor = i64::try_from(minor).map_err(|_| overflow())?;
         if minor.unsigned_abs() > MINOR_MAX.unsigned_abs() {
             return Err(overflow());
