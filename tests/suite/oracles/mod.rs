@@ -1,5 +1,6 @@
 //! Independent judges: the official SDKs, run as programs, answer the same questions as our own code.
 
+mod schemathesis;
 mod signature;
 
 use std::path::PathBuf;

@@ -68,6 +68,8 @@ impl Launch {
                 "test-pepper-0123456789abcdef0123456789abcdef",
             )
             .env("SUBLEDGER__LOG__LEVEL", "warn")
+            // The shared test server runs without fsync; servers that crash tests kill run with it.
+            .env("SUBLEDGER__STORE__ACCEPT_UNSAFE_SERVER", "true")
             .env("STRIPE_WEBHOOK_SECRET", stripe::SECRET);
         if let Some(url) = &self.store_url {
             command.env("DATABASE_URL", url);

@@ -1,0 +1,55 @@
+//! schemathesis reads the published document and tries to make the service break its word.
+
+use std::process::Command;
+
+use crate::support::server::Launch;
+use crate::support::{skipped, stores, stripe};
+
+/// Cases per operation and phase: enough to reach every branch of the validators in about a minute.
+const EXAMPLES: &str = "15";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn schemathesis_finds_nothing() {
+    let program = super::tools_dir().join("venv/bin/schemathesis");
+    if !program.exists() {
+        return skipped("schemathesis: not installed (tests/run installs it)");
+    }
+    for store in stores().await {
+        let server = Launch::new(&store).start().await;
+        let object = stripe::subscription(1, "active", 3, 1_789_900_000);
+        let body = stripe::subscription_event("evt_schema1", 1_790_000_000, &object);
+        assert_eq!(server.deliver(&body).await.status, 200);
+        server.settled().await;
+        let output = Command::new(&program)
+            .current_dir(store.data_dir())
+            .arg("run")
+            .arg(format!("http://{}/openapi.json", server.address))
+            .args(["--header", &format!("Authorization: Bearer {}", server.admin_token())])
+            .args([
+                "--max-examples",
+                EXAMPLES,
+                "--seed",
+                "20261121",
+                "--no-color",
+                "--workers",
+                "2",
+            ])
+            .args([
+                "--suppress-health-check",
+                "all",
+                "--warnings",
+                "off",
+                "--continue-on-failure",
+            ])
+            .output()
+            .expect("schemathesis");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success(),
+            "{:?}:\n{text}\n{error}\n{}",
+            store.kind,
+            server.log()
+        );
+    }
+}
