@@ -178,6 +178,15 @@ fn plan_rule(kind: &'static str, text: &str) -> Result<(), IdError> {
     Ok(())
 }
 
+impl StripeEventId {
+    /// The id of a signed body that has none of its own: `body:<its SHA-256 in hex>`.
+    #[must_use]
+    pub fn of_body(sha256: &[u8; 32]) -> Self {
+        let hex: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+        Self(format!("body:{hex}").into())
+    }
+}
+
 impl StreamId {
     /// The account stream of a tenant that is known when the stream is opened.
     #[must_use]

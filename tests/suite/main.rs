@@ -15,3 +15,4 @@ mod http;
 mod oracles;
 mod support;
 mod tidy;
+mod translate;

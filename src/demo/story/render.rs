@@ -158,8 +158,10 @@ fn line(it: &Line, of: &Invoice, era: Era) -> Value {
             "recurring": { "usage_type": "licensed" } });
         value["tax_amounts"] = json!([]);
     } else {
-        let details = json!({ "invoice_item": null, "proration": it.proration, "subscription": of.subscription,
-            "subscription_item": it.item });
+        let mut details = json!({ "invoice_item": null, "proration": it.proration, "subscription": of.subscription });
+        if !it.proration {
+            details["subscription_item"] = json!(it.item);
+        }
         value["parent"] = if it.proration {
             json!({ "type": "invoice_item_details", "invoice_item_details": details, "subscription_item_details": null })
         } else {

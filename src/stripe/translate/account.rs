@@ -124,7 +124,7 @@ pub(super) fn payment_method(cx: &Cx<'_>) -> Result<Facts, Fault> {
             method: it.need_id(&pm::ID)?,
             snapshot: PaymentMethodSnapshot {
                 attached: !detached && it.id::<CustomerId>(&pm::CUSTOMER).is_some(),
-                kind: it.need_word(&pm::KIND)?,
+                kind: method_kind(it)?,
                 brand: it.word(&pm::BRAND).map(|brand| brand.to_lowercase().into()),
                 last4: it.word(&pm::LAST4),
                 exp_month: it.count(&pm::EXP_MONTH)?,
@@ -133,4 +133,12 @@ pub(super) fn payment_method(cx: &Cx<'_>) -> Result<Facts, Fault> {
         })
     })?;
     Ok(Facts::of(fact))
+}
+
+/// The older cards and bank accounts have no type; the word for the object is theirs.
+fn method_kind(it: Reader<'_>) -> Result<Box<str>, Fault> {
+    match it.word(&pm::OBJECT).as_deref() {
+        Some(older @ ("card" | "bank_account")) if it.find(&pm::KIND).is_none() => Ok(older.into()),
+        Some(_) | None => it.need_word(&pm::KIND),
+    }
 }

@@ -88,7 +88,6 @@ tables! {
         STATUS: must era ["status"] "quarantined";
         ITEMS: may era ["items"] "the single plan of the oldest shape, else unknown: ours is kept and Stripe is asked";
         SINGLE_PLAN: may era ["plan"] "no item";
-        SINGLE_QUANTITY: may era ["quantity"] "1";
         PERIOD_START: may era ["current_period_start"] "the items say it (basil on), else unknown";
         PERIOD_END: may era ["current_period_end"] "the items say it (basil on), else unknown";
         CURRENCY: may era ["currency"] "that of the first price";
@@ -180,7 +179,8 @@ tables! {
     payment_method = "payment_method" {
         ID: must era ["id"] "quarantined";
         CUSTOMER: may then ["customer", "customer_account"] "detached: belongs to the customer it had before, else ignored";
-        KIND: may then ["type", "object"] "quarantined";
+        KIND: must era ["type"] "the word of a card or bank account of the older shapes, else quarantined";
+        OBJECT: may era ["object"] "a payment method";
         BRAND: may era ["brand", "card.brand"] "unknown";
         LAST4: may era ["last4", "card.last4"] "unknown";
         EXP_MONTH: may era ["exp_month", "card.exp_month"] "unknown";
@@ -203,7 +203,7 @@ tables! {
         REFERENCE: may era ["client_reference_id"] "no hint of the tenant";
     }
     invoice = "invoice" {
-        ID: may era ["id"] "the event's id for an upcoming invoice, else quarantined";
+        ID: must era ["id"] "the event's id for an upcoming invoice, else quarantined";
         CUSTOMER: must then ["customer", "customer_account"] "quarantined";
         SUBSCRIPTION: may era ["subscription", "parent.subscription_details.subscription"] "that of the first line with one, else a manual invoice";
         METADATA: may era ["subscription_details.metadata", "parent.subscription_details.metadata"] "no hint of the tenant";
@@ -303,7 +303,6 @@ tables! {
         STATUS: must era ["status"] "quarantined";
         CUSTOMER: may then ["customer", "customer_account"] "a guest";
         INVOICE: may era ["invoice"] "unknown (basil on)";
-        CHARGES: may era ["charges"] "no charge yet, or named by `latest_charge`";
         LATEST_CHARGE: may era ["charges.data.0", "latest_charge"] "no charge yet";
     }
     refund = "refund" {
@@ -341,7 +340,7 @@ tables! {
         NUMBER: may era ["number"] "unknown";
         AMOUNT: must era ["amount"] "quarantined";
         TAX_AMOUNTS: may era ["tax_amounts", "total_taxes"] "zero";
-        CURRENCY: may era ["currency"] "quarantined";
+        CURRENCY: must era ["currency"] "quarantined";
         STATUS: may era ["status"] "by the type of the event";
         KIND: may era ["type"] "unknown";
         REASON: may era ["reason"] "unknown";
