@@ -1,6 +1,6 @@
 //! The rules that look at one file. Each names the file's faults and what to write instead.
 
-use super::source::{blank, block, line_of, without_tests, words};
+use super::source::{blank, block, line_of, literals, without_tests, words};
 
 /// A fault: line and message.
 pub(super) type Faults = Vec<(usize, String)>;
@@ -76,7 +76,8 @@ const LONG: &str = "//! X.\nfn f() {\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n
 /// Production Rust: what a user's process runs.
 fn production(path: &str) -> bool {
     path.ends_with(".rs")
-        && !path.ends_with("/testing.rs")
+        && !["/testing.rs", "/tests.rs"].iter().any(|end| path.ends_with(end))
+        && !path.contains("/tests/")
         && ["src/", "aggregates/src/", "projections/src/"]
             .iter()
             .any(|root| path.starts_with(root))
@@ -272,6 +273,75 @@ fn no_sql(path: &str, text: &str) -> Faults {
             let message = "SQL here; write it as a const beside the table's owner (ledger, inbox, a read model)";
             faults.push((number + 1, message.to_owned()));
         }
+    }
+    faults
+}
+
+/// Tables that grow, each spread over the partitions.
+const SPREAD: [&str; 8] = [
+    "events",
+    "webhook_receipts",
+    "inbox",
+    "outbox",
+    "projection_checkpoint",
+    "directory",
+    "api_idempotency",
+    "log_head",
+];
+
+fn statements(path: &str, text: &str) -> Faults {
+    const FORBIDDEN: [(&str, &str); 9] = [
+        ("nextval", "the position from log_head, or a UUIDv7"),
+        ("pg_snapshot", "a cursor over positions"),
+        ("xmin", "a cursor over positions"),
+        ("pg_advisory", "a row in lease"),
+        (
+            "or replace",
+            "on conflict do update (replace deletes without the append-only trigger)",
+        ),
+        (
+            "or ignore",
+            "on conflict do nothing (ignore also swallows failed checks)",
+        ),
+        ("skip locked", "the part's lease"),
+        ("clock_timestamp()", "a time bound from Rust"),
+        ("random()", "a number bound from Rust"),
+    ];
+    if !production(path) {
+        return Vec::new();
+    }
+    let code = without_tests(&blank(text, true));
+    let mut faults = Vec::new();
+    for (at, literal) in literals(&code) {
+        let sql = literal.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
+        let statement = ["select ", "insert ", "update ", "delete ", "with "]
+            .iter()
+            .any(|verb| sql[1..].starts_with(verb));
+        if !statement {
+            continue;
+        }
+        for (word, instead) in FORBIDDEN {
+            if sql.contains(word) {
+                faults.push((line_of(&code, at), format!("`{word}` in a statement; use {instead}")));
+            }
+        }
+        let touched = SPREAD.iter().find(|table| {
+            ["from ", "into ", "update ", "join "]
+                .iter()
+                .any(|before| words(&sql, table).iter().any(|at| sql[..*at].ends_with(before)))
+        });
+        if let Some(table) = touched
+            && words(&sql, "part").is_empty()
+        {
+            faults.push((
+                line_of(&code, at),
+                format!("a statement on {table} without `part`; bind the part"),
+            ));
+        }
+    }
+    for (at, _) in code_of(text).match_indices(".constraint()") {
+        let message = "decide on the error code and the statement; constraint names differ between layouts";
+        faults.push((line_of(&code, at), message.to_owned()));
     }
     faults
 }

@@ -9,7 +9,8 @@ pub(super) fn blank(text: &str, strings: bool) -> String {
         if kept {
             out.push_str(part);
         } else {
-            out.extend(part.chars().map(|c| if c == '\n' { '\n' } else { ' ' }));
+            // One space a byte, so that every byte keeps its place.
+            out.extend(part.bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' }));
         }
     };
     while at < bytes.len() {
@@ -70,6 +71,27 @@ fn character(rest: &str) -> Option<usize> {
     inner[first.len_utf8()..]
         .starts_with('\'')
         .then(|| first.len_utf8() + 2)
+}
+
+/// Every string literal: where it begins, and its inside.
+pub(super) fn literals(text: &str) -> Vec<(usize, &str)> {
+    // Code keeps its bytes and strings become spaces, so a literal is where the two readings differ.
+    let (with, without) = (blank(text, true), blank(text, false));
+    let mut found = Vec::new();
+    let mut at = 0;
+    let differs = |at: usize| with.as_bytes().get(at) != without.as_bytes().get(at);
+    while at < with.len().min(without.len()) {
+        if !differs(at) {
+            at += 1;
+            continue;
+        }
+        let rest = &text[at..];
+        let length =
+            raw_string(rest, None).unwrap_or_else(|| if rest.starts_with('"') { quoted(rest, b'"') } else { 1 });
+        found.push((at, &text[at..at + length]));
+        at += length;
+    }
+    found
 }
 
 /// The end (exclusive) of the braces that open at or after `from`, or nothing when a `;` comes first.
@@ -142,4 +164,9 @@ fn comments_strings_and_tests_are_told_from_code() {
     assert!(!code.contains("x()") && code.contains("let d"), "{code}");
     assert_eq!(line_of(text, text.find("let d").unwrap()), 5);
     assert_eq!(words("event events my_event event", "event").len(), 2);
+    let found: Vec<&str> = literals("f(\"a\", 'b', r#\"c\"#); // \"d\"")
+        .into_iter()
+        .map(|(_, text)| text)
+        .collect();
+    assert!(found.contains(&"\"a\"") && found.contains(&"r#\"c\"#") && !found.iter().any(|text| text.contains('d')));
 }
