@@ -29,12 +29,12 @@ pub const FAILPOINTS: &[(&str, &str)] = &[
     ("writer.after-commit", "SQLite: the group is durable, nobody was told"),
     ("projection.before-flush", "a page was folded, nothing is written"),
     (
-        "projection.after-rows",
-        "the rows of a page are written, the checkpoint is not",
+        "projection.after-checkpoint",
+        "the checkpoints of a page are moved, its rows are not written",
     ),
     (
-        "projection.after-checkpoint",
-        "rows and checkpoint are written, COMMIT was not sent",
+        "projection.after-rows",
+        "checkpoints and rows of a page are written, COMMIT was not sent",
     ),
     ("projection.after-flush", "rows and checkpoint are durable"),
     ("rebuild.after-part", "one part of a rebuild is filled"),

@@ -1,0 +1,75 @@
+//! What the rows of an account hold: the parts of its state that the view answers from.
+
+use aggregates::subscription::standing::DisputeStanding;
+use aggregates::subscription::{AccountBook, Carried, LifeBook, MoneyBook, SubscriptionEvent};
+use serde::{Deserialize, Serialize};
+
+use crate::table::RowError;
+
+/// Everything a standing rests on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandingBook {
+    /// Whose account it is.
+    pub account: AccountBook,
+    /// Its subscriptions and what belongs to their terms.
+    pub life: LifeBook,
+    /// Its disputes.
+    pub money: MoneyBook,
+}
+
+impl StandingBook {
+    /// Takes one event; tells whether anything here rests on it.
+    pub fn apply(&mut self, event: &SubscriptionEvent) -> bool {
+        // Charges, refunds and the like say nothing about where an account stands.
+        let disputes = is_of_dispute(event) && self.money.apply(event);
+        self.account.apply(event) || self.life.apply(event) || disputes
+    }
+
+    /// The same without what only pages show (schedules, discounts, payment methods, the customer).
+    pub fn apply_holdings(&mut self, event: &SubscriptionEvent) {
+        if decides_holdings(event) {
+            self.apply(event);
+        }
+    }
+
+    /// Its disputes in one word each.
+    #[must_use]
+    pub fn disputes(&self) -> DisputeStanding {
+        DisputeStanding::of(&self.money.disputes)
+    }
+
+    /// As it is stored.
+    pub(crate) fn encode(&self) -> Result<String, RowError> {
+        serde_json::to_string(self).map_err(RowError::new)
+    }
+
+    /// As it was stored.
+    pub(crate) fn decode(text: &str) -> Result<Self, RowError> {
+        serde_json::from_str(text).map_err(RowError::new)
+    }
+}
+
+fn is_of_dispute(event: &SubscriptionEvent) -> bool {
+    matches!(event.carried(), Some(Carried::Dispute(_)))
+}
+
+/// Does what an account may use rest on this event?
+pub(crate) fn decides_holdings(event: &SubscriptionEvent) -> bool {
+    match event.carried() {
+        Some(Carried::Subscription(_) | Carried::Dispute(_)) => true,
+        Some(
+            Carried::Customer(_)
+            | Carried::Schedule(_)
+            | Carried::Checkout(_)
+            | Carried::Discount(_)
+            | Carried::PaymentMethod(_)
+            | Carried::Invoice(_)
+            | Carried::InvoicePayment(_)
+            | Carried::Charge(_)
+            | Carried::Refund(_)
+            | Carried::CreditNote(_),
+        ) => false,
+        // Opened, linked, assigned.
+        None => true,
+    }
+}
