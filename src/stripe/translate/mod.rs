@@ -82,9 +82,9 @@ impl Translator {
         let as_of = envelope.created.ok_or(Quarantine::NoTime)?;
         let object = event
             .require(&paths::event::OBJECT)
-            .and_then(|object| match object {
-                Value::Object(_) => Ok(object),
-                other => Err(read::unreadable(&paths::event::OBJECT, other)),
+            .and_then(|object| {
+                let unfit = || read::unreadable(&paths::event::OBJECT, object);
+                object.is_object().then_some(object).ok_or_else(unfit)
             })
             .map_err(Quarantine::Fact)?;
         let previous = event

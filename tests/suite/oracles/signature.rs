@@ -34,10 +34,10 @@ fn ask(sdk: Sdk, questions: &[Value]) -> Option<Vec<String>> {
         Sdk::Node => ("node".into(), "signature_oracle.js", modules.exists()),
     };
     if !present {
-        println!(
-            "SKIPPED: the {sdk:?} SDK is not installed under {}; run tests/run",
+        crate::support::skipped(&format!(
+            "the {sdk:?} SDK is not installed under {}; run tests/run",
             tools.display()
-        );
+        ));
         return None;
     }
     let mut child = Command::new(program)

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeSet;
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use subledger::demo::story::{Era, Price, Story};
-use subledger::stripe::translate::{Outcome, paths};
+use subledger::stripe::translate::{Outcome, paths, types};
 
 use super::translate;
 
@@ -257,4 +258,48 @@ fn amounts_are_never_rounded_and_never_overflow() {
         panic!()
     };
     assert_eq!(snapshot.amount_minor, 1250);
+}
+
+/// Any JSON made of the table's own keys and of values that tempt a reader.
+fn tempting() -> impl Strategy<Value = Value> {
+    let keys: Vec<String> = known_keys().into_iter().collect();
+    let values = vec![
+        Value::Null,
+        json!(true),
+        json!(""),
+        json!("cus_1"),
+        json!("active"),
+        json!("usd"),
+        json!("1.5"),
+        json!(0),
+        json!(-1),
+        json!(1_790_000_000.0),
+        json!(i64::MAX),
+        json!(u64::MAX),
+        json!(1e300),
+        json!("\u{0}\u{202e}💳"),
+        json!("x".repeat(600)),
+    ];
+    let leaf = proptest::sample::select(values);
+    leaf.prop_recursive(6, 96, 12, move |inner| {
+        let map = proptest::collection::btree_map(proptest::sample::select(keys.clone()), inner.clone(), 0..12);
+        prop_oneof![
+            3 => map.prop_map(|map| Value::Object(map.into_iter().collect())),
+            1 => proptest::collection::vec(inner, 0..4).prop_map(Value::Array),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn any_json_under_any_type_has_the_same_outcome_twice(object in tempting(), previous in tempting()) {
+        let mut families = BTreeSet::new();
+        for (kind, _, _) in types::all().filter(|(_, _, family)| families.insert(family.as_str())) {
+            let mut event = super::event(&kind, &object);
+            event["data"]["previous_attributes"] = previous.clone();
+            prop_assert_eq!(translate(&event), translate(&event), "{}", kind);
+        }
+    }
 }
