@@ -9,6 +9,7 @@
     reason = "a failing test panics and says why"
 )]
 
+mod catalogue;
 mod flows;
 mod harness;
 mod http;

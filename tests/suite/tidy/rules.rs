@@ -34,6 +34,22 @@ pub(super) const RULES: &[(&str, Rule, (&str, &str))] = &[
         ("src/http/x.rs", "//! X.\nconst A: &str = \"select a from b\";"),
     ),
     (
+        "statement",
+        statements,
+        (
+            "src/ledger/x.rs",
+            "//! X.\nconst A: &str = \"insert or replace into inbox (part) values (1)\";",
+        ),
+    ),
+    (
+        "statement-part",
+        statements,
+        (
+            "src/ledger/x.rs",
+            "//! X.\nconst A: &str = \"update outbox set state = 'due'\";",
+        ),
+    ),
+    (
         "stripe-path",
         stripe_paths,
         ("src/http/x.rs", "//! X.\nlet a = v[\"cancel_at_period_end\"];"),
