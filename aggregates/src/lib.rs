@@ -14,7 +14,10 @@ pub mod observation;
 pub mod register;
 pub mod snapshot;
 
+pub mod catalogue;
 pub mod operation;
 pub mod recorded;
 pub mod stripe_object;
 pub mod subscription;
+pub mod testing;
+pub mod upcast;

@@ -1,5 +1,7 @@
 //! Events as they stand on the log: typed content with its place, clocks and cause.
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -8,6 +10,7 @@ use crate::operation::{self, OperationEvent};
 use crate::stripe_object::{self, StripeObjectEvent};
 use crate::subscription::{self, SubscriptionEvent};
 use crate::time::Timestamp;
+use crate::upcast::{self, STEPS, Step};
 
 /// Who caused an event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -71,6 +74,10 @@ pub struct Metadata {
 
 /// Any event of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every event is an account's; a box would cost an allocation for each one read"
+)]
 pub enum LedgerEvent {
     /// Of an account.
     Subscription(SubscriptionEvent),
@@ -109,15 +116,35 @@ pub enum DecodeError {
     },
 }
 
+/// Version events of an aggregate type are written with today; none: no such type.
+#[must_use]
+pub fn newest_version(aggregate: &str) -> Option<u32> {
+    match aggregate {
+        subscription::AGGREGATE_TYPE => Some(subscription::EVENT_VERSION),
+        stripe_object::AGGREGATE_TYPE => Some(stripe_object::EVENT_VERSION),
+        operation::AGGREGATE_TYPE => Some(operation::EVENT_VERSION),
+        _ => None,
+    }
+}
+
 impl LedgerEvent {
-    /// Reads a stored event: aggregate type, event type, version and payload text as stored.
+    /// Reads a stored event: aggregate type, event type, version and payload text as stored. Older versions are
+    /// brought to the current one first.
     pub fn decode(aggregate: &str, event_type: &str, version: u32, payload: &str) -> Result<Self, DecodeError> {
-        let newest = match aggregate {
-            subscription::AGGREGATE_TYPE => subscription::EVENT_VERSION,
-            stripe_object::AGGREGATE_TYPE => stripe_object::EVENT_VERSION,
-            operation::AGGREGATE_TYPE => operation::EVENT_VERSION,
-            other => return Err(DecodeError::UnknownAggregate(other.to_owned())),
+        let Some(newest) = newest_version(aggregate) else {
+            return Err(DecodeError::UnknownAggregate(aggregate.to_owned()));
         };
+        Self::decode_with(STEPS, newest, aggregate, event_type, version, payload)
+    }
+
+    fn decode_with(
+        steps: &[Step],
+        newest: u32,
+        aggregate: &str,
+        event_type: &str,
+        version: u32,
+        payload: &str,
+    ) -> Result<Self, DecodeError> {
         if version == 0 || version > newest {
             return Err(DecodeError::NewerVersion {
                 event_type: event_type.to_owned(),
@@ -129,16 +156,20 @@ impl LedgerEvent {
             event_type: event_type.to_owned(),
             source,
         };
-        let event = match aggregate {
-            subscription::AGGREGATE_TYPE => Self::Subscription(serde_json::from_str(payload).map_err(failed)?),
-            stripe_object::AGGREGATE_TYPE => Self::StripeObject(serde_json::from_str(payload).map_err(failed)?),
-            _ => Self::Operation(serde_json::from_str(payload).map_err(failed)?),
+        let lifted = if version < newest {
+            let stored = serde_json::from_str(payload).map_err(failed)?;
+            let current = upcast::to_current(steps, event_type, version..newest, stored);
+            Cow::Owned(serde_json::to_string(&current).map_err(failed)?)
+        } else {
+            Cow::Borrowed(payload)
         };
-        if event_type
-            .strip_prefix(aggregate)
-            .and_then(|rest| rest.strip_prefix('.'))
-            != Some(event.name())
-        {
+        let event = match aggregate {
+            subscription::AGGREGATE_TYPE => Self::Subscription(serde_json::from_str(&lifted).map_err(failed)?),
+            stripe_object::AGGREGATE_TYPE => Self::StripeObject(serde_json::from_str(&lifted).map_err(failed)?),
+            _ => Self::Operation(serde_json::from_str(&lifted).map_err(failed)?),
+        };
+        let name = event_type.strip_prefix(aggregate);
+        if name.and_then(|rest| rest.strip_prefix('.')) != Some(event.name()) {
             return Err(DecodeError::UnknownType(event_type.to_owned()));
         }
         Ok(event)
@@ -221,4 +252,43 @@ pub struct Recorded {
     pub recorded_at: Timestamp,
     /// What happened.
     pub event: LedgerEvent,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const FAKE: &[Step] = &[Step {
+        event_type: "subscription.customer_linked",
+        from: 1,
+        lift: |payload| json!({ "customer_linked": { "customer": payload["customer_linked"]["id"] } }),
+    }];
+
+    #[test]
+    fn an_older_version_is_lifted_while_reading_and_a_newer_one_stops() {
+        let decode = |version, payload: &str| {
+            let kind = subscription::AGGREGATE_TYPE;
+            LedgerEvent::decode_with(FAKE, 2, kind, "subscription.customer_linked", version, payload)
+        };
+        let old = decode(1, r#"{"customer_linked":{"id":"cus_1"}}"#).unwrap();
+        let new = decode(2, r#"{"customer_linked":{"customer":"cus_1"}}"#).unwrap();
+        assert_eq!(old, new);
+        assert!(decode(2, r#"{"customer_linked":{"id":"cus_1"}}"#).is_err());
+        for version in [0, 3] {
+            let refused = decode(version, r#"{"customer_linked":{"customer":"cus_1"}}"#);
+            assert!(matches!(refused, Err(DecodeError::NewerVersion { known: 2, .. })));
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_not_the_payloads_stops() {
+        let payload = r#"{"customer_linked":{"customer":"cus_1"}}"#;
+        let decode = |aggregate, event_type| LedgerEvent::decode(aggregate, event_type, 1, payload);
+        assert!(decode("subscription", "subscription.customer_linked").is_ok());
+        let other = decode("subscription", "subscription.account_opened");
+        assert!(matches!(other, Err(DecodeError::UnknownType(_))));
+        let unknown = decode("payments", "payments.customer_linked");
+        assert!(matches!(unknown, Err(DecodeError::UnknownAggregate(_))));
+    }
 }

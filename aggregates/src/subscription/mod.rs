@@ -2,6 +2,7 @@
 
 pub mod carried;
 pub mod command;
+pub mod cqrs;
 pub mod decide;
 pub mod event;
 pub mod history;

@@ -22,6 +22,7 @@ use super::state::AccountState;
 use crate::facts::SubscriptionSnapshot;
 use crate::ids::PriceId;
 use crate::observation::{Observation, Observed};
+use crate::plan::Catalogue;
 use crate::register::Book;
 use crate::snapshot::{Entry, Fact, Placement, Seen, Snapshot};
 
@@ -38,6 +39,15 @@ pub struct NoPlans;
 impl PriceBook for NoPlans {
     fn plan_of(&self, _price: &PriceId) -> Option<PlanRef> {
         None
+    }
+}
+
+impl PriceBook for Catalogue {
+    fn plan_of(&self, price: &PriceId) -> Option<PlanRef> {
+        self.plan_of_price(price).map(|(plan, _)| PlanRef {
+            code: plan.code.clone(),
+            version: self.version(),
+        })
     }
 }
 

@@ -2,81 +2,82 @@
 //! name whenever it arrives.
 
 use super::Weighed;
-use crate::snapshot::Fact;
+use crate::snapshot::{Fact, Snapshot};
 use crate::subscription::carried::Carried;
 use crate::subscription::command::Refresh;
 use crate::subscription::event::SubscriptionEvent as Event;
 use crate::subscription::seen::{ChargeSeen, CheckoutSeen, CreditNoteSeen, DisputeSeen, RefundSeen, SnapshotRecorded};
 use crate::subscription::state::AccountState;
 
+type Name<S> = fn(S) -> Event;
+type Named<S> = (fn(&Fact) -> bool, Name<S>);
+
+/// The names of new facts, else the name of a revision, if the object has one.
+fn names<S, T: Snapshot>(weighed: &Weighed<T>, named: &[Named<S>], revised: Option<Name<S>>) -> Vec<Name<S>> {
+    let of = |fact: &Fact| named.iter().find(|(is, _)| is(fact)).map(|(_, name)| *name);
+    let names: Vec<Name<S>> = weighed.news.iter().filter_map(of).collect();
+    if names.is_empty() && weighed.is_change() {
+        return revised.into_iter().collect();
+    }
+    names
+}
+
 pub(super) fn charge(state: &AccountState, it: ChargeSeen) -> (Vec<Event>, Vec<Refresh>) {
     let weighed = Weighed::of(state.money.charges.get(&it.charge), &it.seen, &it.snapshot);
     let refresh = weighed.tie(Carried::Charge(&it));
-    let mut names: Vec<fn(ChargeSeen) -> Event> = Vec::new();
-    for fact in &weighed.news {
-        names.push(match fact {
-            Fact::Succeeded => Event::ChargeSucceeded,
-            Fact::Failed => Event::ChargeFailed,
-            _ => continue,
-        });
-    }
-    if names.is_empty() && weighed.is_change() {
-        names.push(Event::ChargeRevised);
-    }
+    let names = names(
+        &weighed,
+        &[
+            (|fact| *fact == Fact::Succeeded, Event::ChargeSucceeded),
+            (|fact| *fact == Fact::Failed, Event::ChargeFailed),
+        ],
+        Some(Event::ChargeRevised),
+    );
     (weighed.record(it, names, SnapshotRecorded::Charge), refresh)
 }
 
 pub(super) fn refund(state: &AccountState, it: RefundSeen) -> (Vec<Event>, Vec<Refresh>) {
     let weighed = Weighed::of(state.money.refunds.get(&it.refund), &it.seen, &it.snapshot);
     let refresh = weighed.tie(Carried::Refund(&it));
-    let mut names: Vec<fn(RefundSeen) -> Event> = Vec::new();
-    for fact in &weighed.news {
-        names.push(match fact {
-            Fact::Issued => Event::RefundIssued,
-            Fact::Settled => Event::RefundSettled,
-            Fact::Failed => Event::RefundFailed,
-            _ => continue,
-        });
-    }
-    if names.is_empty() && weighed.is_change() {
-        names.push(Event::RefundRevised);
-    }
+    let names = names(
+        &weighed,
+        &[
+            (|fact| *fact == Fact::Issued, Event::RefundIssued),
+            (|fact| *fact == Fact::Settled, Event::RefundSettled),
+            (|fact| *fact == Fact::Failed, Event::RefundFailed),
+        ],
+        Some(Event::RefundRevised),
+    );
     (weighed.record(it, names, SnapshotRecorded::Refund), refresh)
 }
 
 pub(super) fn dispute(state: &AccountState, it: DisputeSeen) -> (Vec<Event>, Vec<Refresh>) {
     let weighed = Weighed::of(state.money.disputes.get(&it.dispute), &it.seen, &it.snapshot);
     let refresh = weighed.tie(Carried::Dispute(&it));
-    let mut names: Vec<fn(DisputeSeen) -> Event> = Vec::new();
-    for fact in &weighed.news {
-        names.push(match fact {
-            Fact::Opened => Event::DisputeOpened,
-            Fact::FundsWithdrawn => Event::DisputeFundsWithdrawn,
-            Fact::FundsReinstated => Event::DisputeFundsReinstated,
-            Fact::Closed(_) => Event::DisputeClosed,
-            _ => continue,
-        });
-    }
-    if names.is_empty() && weighed.is_change() {
-        names.push(Event::DisputeRevised);
-    }
+    let names = names(
+        &weighed,
+        &[
+            (|fact| *fact == Fact::Opened, Event::DisputeOpened),
+            (|fact| *fact == Fact::FundsWithdrawn, Event::DisputeFundsWithdrawn),
+            (|fact| *fact == Fact::FundsReinstated, Event::DisputeFundsReinstated),
+            (|fact| matches!(fact, Fact::Closed(_)), Event::DisputeClosed),
+        ],
+        Some(Event::DisputeRevised),
+    );
     (weighed.record(it, names, SnapshotRecorded::Dispute), refresh)
 }
 
 pub(super) fn credit_note(state: &AccountState, it: CreditNoteSeen) -> (Vec<Event>, Vec<Refresh>) {
     let weighed = Weighed::of(state.money.credit_notes.get(&it.credit_note), &it.seen, &it.snapshot);
     let refresh = weighed.tie(Carried::CreditNote(&it));
-    let mut names: Vec<fn(CreditNoteSeen) -> Event> = Vec::new();
-    for fact in &weighed.news {
-        names.push(match fact {
-            Fact::Issued => Event::CreditNoteIssued,
-            Fact::Voided => Event::CreditNoteVoided,
-            _ => continue,
-        });
-    }
-    if names.is_empty() && weighed.is_change() {
-        names.push(Event::CreditNoteRevised);
-    }
+    let names = names(
+        &weighed,
+        &[
+            (|fact| *fact == Fact::Issued, Event::CreditNoteIssued),
+            (|fact| *fact == Fact::Voided, Event::CreditNoteVoided),
+        ],
+        Some(Event::CreditNoteRevised),
+    );
     (weighed.record(it, names, SnapshotRecorded::CreditNote), refresh)
 }
 
@@ -84,14 +85,17 @@ pub(super) fn credit_note(state: &AccountState, it: CreditNoteSeen) -> (Vec<Even
 pub(super) fn checkout(state: &AccountState, it: CheckoutSeen) -> (Vec<Event>, Vec<Refresh>) {
     let weighed = Weighed::of(state.money.checkouts.get(&it.session), &it.seen, &it.snapshot);
     let refresh = weighed.tie(Carried::Checkout(&it));
-    let mut names: Vec<fn(CheckoutSeen) -> Event> = Vec::new();
-    for fact in &weighed.news {
-        names.push(match fact {
-            Fact::Completed => Event::CheckoutCompleted,
-            Fact::Expired => Event::CheckoutExpired,
-            Fact::PaymentSettled(_) => Event::CheckoutPaymentSettled,
-            _ => continue,
-        });
-    }
+    let names = names(
+        &weighed,
+        &[
+            (|fact| *fact == Fact::Completed, Event::CheckoutCompleted),
+            (|fact| *fact == Fact::Expired, Event::CheckoutExpired),
+            (
+                |fact| matches!(fact, Fact::PaymentSettled(_)),
+                Event::CheckoutPaymentSettled,
+            ),
+        ],
+        None,
+    );
     (weighed.record(it, names, SnapshotRecorded::Checkout), refresh)
 }

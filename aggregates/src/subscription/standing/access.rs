@@ -6,34 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::facts::{DisputeSnapshot, DisputeStatus, SubscriptionStatus};
 use crate::ids::DisputeId;
+use crate::plan::{Access, Catalogue};
 use crate::register::Book;
-
-/// What a tenant may do, from least to most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Access {
-    /// Nothing.
-    Blocked,
-    /// Read.
-    Restricted,
-    /// Everything, for now: a payment is overdue.
-    Grace,
-    /// Everything.
-    Full,
-}
-
-impl Access {
-    /// The word as answers show it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Blocked => "blocked",
-            Self::Restricted => "restricted",
-            Self::Grace => "grace",
-            Self::Full => "full",
-        }
-    }
-}
 
 /// The catalogue's answers to what a status means for access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +28,20 @@ impl Default for AccessPolicy {
             has_free_plan: false,
             has_grace: true,
             dispute_open: Access::Full,
-            dispute_lost: Access::Full,
+            dispute_lost: Access::Restricted,
+        }
+    }
+}
+
+impl AccessPolicy {
+    /// As a catalogue says.
+    #[must_use]
+    pub fn of(catalogue: &Catalogue) -> Self {
+        Self {
+            has_free_plan: catalogue.free_plan().is_some(),
+            has_grace: catalogue.terms().dunning.grace_days > 0,
+            dispute_open: catalogue.terms().disputes.open.access(),
+            dispute_lost: catalogue.terms().disputes.lost.access(),
         }
     }
 }
@@ -154,5 +141,6 @@ pub(super) fn access(status: Option<&SubscriptionStatus>, disputes: DisputeStand
     } else {
         Access::Full
     };
-    by_status.min(open).min(lost)
+    // The words are ordered from most to least.
+    by_status.max(open).max(lost)
 }

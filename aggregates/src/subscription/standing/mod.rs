@@ -7,13 +7,14 @@ mod plan;
 
 use serde::{Deserialize, Serialize};
 
-pub use access::{Access, AccessPolicy, DisputeStanding};
+pub use access::{AccessPolicy, DisputeStanding};
 pub use plan::{Cancellation, Holding, MethodStanding, PendingChange};
 
 use super::state::{LifeBook, SubscriptionBook};
 use crate::facts::{CollectionPause, Item, Period, SubscriptionSnapshot, SubscriptionStatus};
 use crate::ids::{InvoiceId, PriceId, SubscriptionId};
 use crate::money::Currency;
+use crate::plan::Access;
 use crate::time::Timestamp;
 
 /// Where an account stands.
