@@ -9,6 +9,8 @@
 
 pub mod api_key;
 pub mod crypto;
+pub mod key_ring;
+pub mod key_store;
 pub mod portal_token;
 pub mod principal;
 pub mod scope;
@@ -32,6 +34,9 @@ pub enum AuthError {
     /// Nothing is configured that could check portal tokens.
     #[error("the credential is not valid (any more)")]
     PortalNotConfigured,
+    /// The store with the keys does not answer; the credential may be good.
+    #[error("the store does not answer, so the credential could not be checked")]
+    Unavailable,
 }
 
 impl AuthError {
@@ -43,26 +48,10 @@ impl AuthError {
             Self::Malformed => "malformed",
             Self::Refused(reason) => reason,
             Self::PortalNotConfigured => "portal_not_configured",
+            Self::Unavailable => "store_unavailable",
         }
     }
 }
 
 /// Whether a ledger, and a key, concern test or live money.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// Stripe's test mode.
-    Test,
-    /// Real money.
-    Live,
-}
-
-impl Mode {
-    /// `test` or `live`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Test => "test",
-            Self::Live => "live",
-        }
-    }
-}
+pub use aggregates::plan::Mode;

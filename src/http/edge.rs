@@ -85,7 +85,7 @@ pub async fn guard_edge(State(service): State<Service>, mut request: Request, ne
             duration_ms, "a request failed");
     }
     response.headers_mut().insert(REQUEST_ID, id.0);
-    service.metrics().answered(status, began.elapsed());
+    service.metrics.answered(status, began.elapsed());
     response
 }
 
@@ -94,7 +94,7 @@ async fn run(service: &Service, route: impl Future<Output = Response>) -> Respon
     match tokio::time::timeout(REQUEST_TIME_MAX, caught).await {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => {
-            service.metrics().panicked();
+            service.metrics.panicked();
             Problem::internal("a request panicked; the message is above").into_response()
         }
         Err(_) => {

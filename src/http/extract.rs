@@ -18,16 +18,9 @@ pub const WEBHOOK_BYTES_MAX: usize = 1024 * 1024;
 /// Longest a body may take to arrive.
 pub const BODY_TIME_MAX: Duration = Duration::from_secs(15);
 
-/// Reads a body of at most `bytes_max`, in at most [`BODY_TIME_MAX`]; compressed bodies are refused.
+/// Reads the raw bytes of a body of at most `bytes_max`, in at most [`BODY_TIME_MAX`].
 pub async fn read_body(request: Request, bytes_max: usize) -> Answer<Bytes> {
     let headers = request.headers();
-    let encoded = headers
-        .get(header::CONTENT_ENCODING)
-        .is_some_and(|value| value != "identity");
-    if encoded {
-        let detail = "the body is encoded; send it without Content-Encoding";
-        return Err(Problem::new(ProblemKind::UnsupportedMediaType, detail));
-    }
     let too_large = || {
         Problem::new(
             ProblemKind::PayloadTooLarge,
@@ -106,6 +99,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let encoding = request.headers().get(header::CONTENT_ENCODING);
+        if encoding.is_some_and(|value| value != "identity") {
+            let detail = "the body is encoded; send it without Content-Encoding";
+            return Err(Problem::new(ProblemKind::UnsupportedMediaType, detail));
+        }
         if !is_json(request.headers()) {
             let detail = "send the body with Content-Type: application/json";
             return Err(Problem::new(ProblemKind::UnsupportedMediaType, detail));
@@ -212,13 +210,14 @@ mod tests {
                 }
             }
         }
-        let mut request = Request::new(axum::body::Body::from("{}"));
-        request
-            .headers_mut()
-            .insert("content-encoding", HeaderValue::from_static("gzip"));
-        assert_eq!(
-            read_body(request, 10).await.unwrap_err().kind,
-            ProblemKind::UnsupportedMediaType
-        );
+        for (name, value) in [("content-encoding", "gzip"), ("content-type", "text/plain")] {
+            let mut request = Request::new(axum::body::Body::from("{}"));
+            request
+                .headers_mut()
+                .insert("content-type", HeaderValue::from_static("application/json"));
+            request.headers_mut().insert(name, HeaderValue::from_static(value));
+            let read = Body::<serde_json::Value>::from_request(request, &()).await;
+            assert_eq!(read.unwrap_err().kind, ProblemKind::UnsupportedMediaType);
+        }
     }
 }

@@ -125,14 +125,17 @@ async fn admit(rule: &Rule, request: &mut Request, address: Option<IpAddr>) -> R
 }
 
 fn draw(service: &Service, policy: Policy, caller: &str) -> Result<Option<Drawn>, Refused> {
-    service.limits().draw(policy, caller).map_err(|refused| {
+    service.limits.draw(policy, caller).map_err(|refused| {
         let (problem, drawn) = *refused;
         Box::new((problem, Some(drawn)))
     })
 }
 
 fn unauthenticated(service: &Service, error: &AuthError) -> Problem {
-    service.metrics().refused_credential(error.reason());
+    service.metrics.refused_credential(error.reason());
+    if *error == AuthError::Unavailable {
+        return Problem::new(ProblemKind::StoreUnavailable, error.to_string());
+    }
     Problem::new(ProblemKind::Unauthenticated, error.to_string())
 }
 
@@ -230,7 +233,7 @@ fn known_query(known: &[String], query: Option<&str>) -> Answer<()> {
 /// The last address that no trusted proxy vouches for.
 fn client_address(service: &Service, request: &Request) -> Option<IpAddr> {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>()?.0.ip();
-    let proxies = &service.settings().trusted_proxies;
+    let proxies = &service.settings.trusted_proxies;
     let trusted = |address: &IpAddr| proxies.iter().any(|network| network.contains(address));
     if proxies.is_empty() || !trusted(&peer) {
         return Some(peer);

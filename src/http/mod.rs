@@ -3,12 +3,14 @@
 //! `portal` is the least role of a portal token (`no` = portal tokens are refused), `access` the scope a key needs
 //! (`Any` = every credential, `Public` = none, `Stripe` = a signature over the body). Everything else is denied.
 
+pub mod conditional;
 pub mod document;
 pub mod edge;
 pub mod extract;
 pub mod guard;
 pub mod limits;
 pub mod metrics;
+pub mod page;
 pub mod problem;
 pub mod resources;
 pub mod router;
@@ -16,10 +18,10 @@ pub mod server;
 pub mod state;
 
 use limits::Policy;
-use resources::{service, whoami};
+use resources::{inbox, plans, service, webhook, whoami};
 use router::{Access, Row};
 
-use crate::auth::Role;
+use crate::auth::{Role, Scope};
 
 macro_rules! role {
     (no) => {
@@ -71,6 +73,15 @@ table! {
     GET    "/docs"                                               "service"    no      Public             Public     service::docs;
     GET    "/problems/{slug}"                                    "service"    no      Public             Public     service::problem_page;
     GET    "/v1/whoami"                                          "service"    Viewer  Any                Operator   whoami::show;
+
+    POST   "/webhooks/stripe"                                    "webhooks"   no      Stripe             Unlimited  webhook::deliver;
+    POST   "/webhooks/stripe/{endpoint}"                         "webhooks"   no      Stripe             Unlimited  webhook::deliver_to;
+    GET    "/v1/webhook-inbox"                                   "inbox"      no      InboxRead          Operator   inbox::list;
+    GET    "/v1/webhook-inbox/{source}/{event_id}"               "inbox"      no      InboxRead          Operator   inbox::show;
+
+    GET    "/v1/plans"                                           "plans"      no      Public             Public     plans::list;
+    GET    "/v1/plans/{plan}"                                    "plans"      no      Public             Public     plans::show;
+    GET    "/v1/plan-comparison"                                 "plans"      no      Public             Public     plans::compare;
 }
 
 #[cfg(test)]

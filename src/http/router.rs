@@ -84,7 +84,7 @@ pub fn build(table: &'static [Row], service: &Service) -> Router {
 /// Browsers of the configured origins may call; never with cookies.
 fn cors(service: &Service) -> Option<CorsLayer> {
     let origins: Vec<_> = service
-        .settings()
+        .settings
         .cors_origins
         .iter()
         .filter_map(|origin| origin.parse().ok())
@@ -127,7 +127,7 @@ fn cors(service: &Service) -> Option<CorsLayer> {
 pub fn metrics_router(service: &Service) -> Router {
     let service = service.clone();
     let text = move || {
-        let text = service.metrics().text();
+        let text = service.metrics.text();
         let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
         async move { ([(axum::http::header::CONTENT_TYPE, kind)], text) }
     };

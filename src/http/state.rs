@@ -1,18 +1,25 @@
 //! What handlers are given: one handle, cheap to clone, made by `app.rs`.
 
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use axum::http::{HeaderMap, header};
 use ipnet::IpNet;
+use projections::db::Db;
 
 use super::limits::RateLimits;
 use super::metrics::HttpMetrics;
+use super::page::Cursors;
+use super::resources::webhook::Endpoints;
 use crate::auth::api_key::{ADMIN_PREFIX, AdminToken, PREFIX};
+use crate::auth::key_ring::KeyRing;
 use crate::auth::portal_token::PortalVerifier;
 use crate::auth::{AuthError, Mode, Principal};
 use crate::clock::Clock;
+use crate::inbox::{ReceiptStore, Receiver};
+use crate::plans::registry::Registry;
 
 /// Settings of the HTTP border, validated by `config.rs`.
 #[derive(Clone, Debug)]
@@ -83,11 +90,33 @@ pub struct Parts {
     pub portal: Option<PortalVerifier>,
     /// The token of `serve.json`.
     pub admin_token: AdminToken,
+    /// API keys.
+    pub keys: KeyRing,
+    /// The store.
+    pub db: Db,
+    /// Every version of the plan catalogue.
+    pub plans: Registry,
+    /// Signs cursors.
+    pub cursors: Cursors,
+    /// Webhook endpoints with their secrets.
+    pub endpoints: Endpoints,
+    /// Takes verified deliveries.
+    pub receiver: Receiver,
+    /// Stored deliveries.
+    pub receipts: ReceiptStore,
 }
 
 /// The handle.
 #[derive(Clone)]
 pub struct Service(Arc<Parts>);
+
+impl Deref for Service {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
 
 impl Service {
     /// Wraps the parts.
@@ -96,55 +125,25 @@ impl Service {
         Self(Arc::new(parts))
     }
 
-    /// Settings.
-    #[must_use]
-    pub fn settings(&self) -> &HttpSettings {
-        &self.0.settings
-    }
-
-    /// Time.
-    #[must_use]
-    pub fn clock(&self) -> &Clock {
-        &self.0.clock
-    }
-
-    /// Start and stop.
-    #[must_use]
-    pub fn lifecycle(&self) -> &Lifecycle {
-        &self.0.lifecycle
-    }
-
-    /// Figures.
-    #[must_use]
-    pub fn metrics(&self) -> &HttpMetrics {
-        &self.0.metrics
-    }
-
-    /// Request limits.
-    #[must_use]
-    pub fn limits(&self) -> &RateLimits {
-        &self.0.limits
-    }
-
     /// The caller behind the headers of a request, or why there is none.
     pub async fn authenticate(
         &self,
         headers: &HeaderMap,
-        _address: Option<IpAddr>,
+        address: Option<IpAddr>,
     ) -> Result<Arc<Principal>, AuthError> {
         let token = bearer(headers)?;
         if token.starts_with(ADMIN_PREFIX) {
-            return if self.0.admin_token.is(token) {
+            return if self.admin_token.is(token) {
                 Ok(Arc::new(Principal::operator()))
             } else {
                 Err(AuthError::Refused("admin_token_wrong"))
             };
         }
         if token.starts_with(PREFIX) {
-            return Err(AuthError::Refused("key_unknown"));
+            return self.keys.verify(token, address, self.clock.now()).await;
         }
-        let portal = self.0.portal.as_ref().ok_or(AuthError::PortalNotConfigured)?;
-        portal.verify(token, self.0.clock.now()).map(Arc::new)
+        let portal = self.portal.as_ref().ok_or(AuthError::PortalNotConfigured)?;
+        portal.verify(token, self.clock.now()).map(Arc::new)
     }
 }
 

@@ -4,17 +4,21 @@
 //! the version it used. Nothing here knows the file, its format or the environment it was read from.
 
 mod catalogue;
+mod granted;
 mod limit;
 mod policy;
 mod price;
+mod window;
 
 pub use catalogue::{Catalogue, Feature, FeatureValue, Plan, QuantityRange, Terms, Visibility, Workspace};
+pub use granted::Granted;
 pub use limit::{AtLimit, EffectiveLimit, Limit, LimitKind, LimitValue, OnOutage, TopUp, Unit, Window};
 pub use policy::{
     Access, AccessOnDispute, BillingAddress, Checkout, DisputePolicy, DunningAction, DunningPolicy, DunningStep, Flag,
     Trial, TrialCard,
 };
 pub use price::{Interval, Metered, Mode, Price, PriceIds, saving_percent};
+pub use window::window_end;
 
 /// Most plans one catalogue may hold: beyond it a comparison page is no page any more.
 pub const PLANS_MAX: usize = 500;

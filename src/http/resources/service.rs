@@ -63,7 +63,7 @@ pub async fn livez() -> Response {
 #[utoipa::path(get, path = "/startupz", responses(
     (status = 200, body = Probe, description = "It has"), (status = 503, body = Probe, description = "Not yet")))]
 pub async fn startupz(State(service): State<Service>) -> Response {
-    match service.lifecycle().phase() {
+    match service.lifecycle.phase() {
         Phase::Starting => probe("starting", None),
         Phase::Ready | Phase::Stopping => probe("ok", None),
     }
@@ -73,7 +73,7 @@ pub async fn startupz(State(service): State<Service>) -> Response {
 #[utoipa::path(get, path = "/readyz", params(Verbose), responses(
     (status = 200, body = Probe, description = "It should"), (status = 503, body = Probe, description = "It should not")))]
 pub async fn readyz(State(service): State<Service>, params: Params<Verbose>) -> Response {
-    let phase = service.lifecycle().phase();
+    let phase = service.lifecycle.phase();
     let checks = vec![Check {
         name: "process",
         state: match phase {
@@ -110,8 +110,8 @@ pub async fn version(State(service): State<Service>) -> Json<Version> {
     Json(Version {
         name: "subledger",
         version: env!("CARGO_PKG_VERSION"),
-        commit: service.settings().commit,
-        mode: service.settings().mode.as_str(),
+        commit: service.settings.commit,
+        mode: service.settings.mode.as_str(),
     })
 }
 

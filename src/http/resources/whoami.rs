@@ -45,7 +45,7 @@ pub async fn show(State(service): State<Service>, caller: Caller) -> Json<Whoami
         tenant: principal.tenant.as_ref().map(TenantId::to_string),
         role: principal.role().map(crate::auth::Role::as_str),
         scopes: principal.scopes.iter().map(Scope::as_str).collect(),
-        mode: service.settings().mode.as_str(),
+        mode: service.settings.mode.as_str(),
         expires_at: principal.expires_at.map(|at| at.to_string()),
     })
 }

@@ -4,7 +4,7 @@ use super::harness::App;
 
 #[tokio::test]
 async fn unknown_addresses_and_methods_are_problems_with_security_headers() {
-    let app = App::new();
+    let app = App::new().await;
     let answer = app.get("/v1/nothing").await;
     assert_eq!((answer.status, answer.problem().as_str()), (404, "not-found"));
     let answer = app.call("POST", "/livez", &[], "").await;
@@ -23,15 +23,15 @@ async fn unknown_addresses_and_methods_are_problems_with_security_headers() {
 
 #[tokio::test]
 async fn unknown_query_parameters_are_refused_by_name() {
-    let answer = App::new().get("/version?verbose=1").await;
+    let answer = App::new().await.get("/version?verbose=1").await;
     assert_eq!((answer.status, answer.problem().as_str()), (400, "malformed-request"));
     assert_eq!(answer.json()["errors"][0]["pointer"], "?verbose");
-    assert_eq!(App::new().get("/readyz?verbose").await.status, 200);
+    assert_eq!(App::new().await.get("/readyz?verbose").await.status, 200);
 }
 
 #[tokio::test]
 async fn long_urls_and_large_headers_are_refused() {
-    let app = App::new();
+    let app = App::new().await;
     let long = format!("/livez?{}", "x".repeat(9_000));
     assert_eq!(app.get(&long).await.problem(), "malformed-request");
     let large = "x".repeat(17_000);
@@ -43,7 +43,7 @@ async fn long_urls_and_large_headers_are_refused() {
 
 #[tokio::test]
 async fn a_request_id_comes_back() {
-    let app = App::new();
+    let app = App::new().await;
     let answer = app.call("GET", "/nothing", &[("x-request-id", "abc-1")], "").await;
     assert_eq!(answer.header("x-request-id"), Some("abc-1"));
     assert_eq!(answer.json()["request_id"], "abc-1");
@@ -53,7 +53,7 @@ async fn a_request_id_comes_back() {
 
 #[tokio::test]
 async fn browsers_of_configured_origins_may_ask_first() {
-    let app = App::new();
+    let app = App::new().await;
     let ask = |origin| {
         [
             ("origin", origin),
@@ -75,7 +75,7 @@ async fn browsers_of_configured_origins_may_ask_first() {
 
 #[tokio::test]
 async fn large_answers_are_compressed_when_asked_and_small_ones_are_not() {
-    let app = App::new();
+    let app = App::new().await;
     let gzip = [("accept-encoding", "gzip")];
     assert_eq!(
         app.call("GET", "/openapi.json", &gzip, "")

@@ -7,26 +7,38 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request};
 use jsonwebtoken::{EncodingKey, Header, encode};
+use projections::db::{Db, DbConfig};
 use serde_json::{Value, json};
 use subledger::auth::Mode;
-use subledger::auth::api_key::AdminToken;
+use subledger::auth::api_key::{AdminToken, Pepper};
+use subledger::auth::key_ring::KeyRing;
+use subledger::auth::key_store::KeyStore;
 use subledger::auth::portal_token::{PortalSettings, PortalVerifier};
 use subledger::clock::Clock;
 use subledger::http::limits::RateLimits;
+use subledger::http::page::Cursors;
+use subledger::http::resources::webhook::Endpoints;
 use subledger::http::state::{HttpSettings, Lifecycle, Parts, Service};
 use subledger::http::{TABLE, router};
+use subledger::inbox::{ReceiptStore, Receiver};
+use subledger::plans::Source;
+use subledger::plans::registry::Registry;
+use subledger::stripe::signature::{NamedSecret, Tolerance, Verifier};
 use tower::ServiceExt as _;
+
+use crate::support::{TestStore, stores, stripe};
 
 /// The instant of every test here: 2027-01-15T08:00:00Z.
 pub(super) const NOW: i64 = 1_800_000_000;
 const PORTAL_SECRET: &[u8] = b"portal-secret-0123456789abcdef-0123456789";
 
-/// An application without a store: what needs none.
+/// The service on a store of the test's own.
 pub(super) struct App {
     pub(super) service: Service,
     pub(super) lifecycle: Arc<Lifecycle>,
     pub(super) admin: AdminToken,
     router: Router,
+    _store: TestStore,
 }
 
 /// An answer, body read whole.
@@ -67,10 +79,39 @@ impl Answer {
 }
 
 impl App {
-    pub(super) fn new() -> Self {
+    /// On SQLite: for what does not depend on the store.
+    pub(super) async fn new() -> Self {
+        Self::on(TestStore::sqlite()).await
+    }
+
+    /// One on every store this machine offers.
+    pub(super) async fn all() -> Vec<Self> {
+        let mut all = Vec::new();
+        for store in stores().await {
+            all.push(Self::on(store).await);
+        }
+        all
+    }
+
+    async fn on(store: TestStore) -> Self {
         let admin = AdminToken::try_new().expect("random bytes");
         let lifecycle = Arc::new(Lifecycle::default());
         lifecycle.ready();
+        let now = Timestamp::from_seconds(NOW).expect("a time");
+        let url = match store.url() {
+            Some(url) => url.to_owned(),
+            None => format!("sqlite:{}", store.data_dir().join("ledger.db").display()),
+        };
+        let config = DbConfig {
+            accept_unsafe_server: true,
+            ..DbConfig::new(&url, now)
+        };
+        let db = Db::open(&config).await.expect("a ledger");
+        let loaded = subledger::plans::load(&Source::Bundled, &|_| None).expect("plans");
+        let receipts = ReceiptStore::new(db.clone());
+        let pepper = Pepper::parse("test-pepper-0123456789abcdef0123456789abcdef").expect("a pepper");
+        let secret = NamedSecret::parse("main", stripe::SECRET).expect("a secret");
+        let tolerance = Tolerance::parse(300).expect("a tolerance");
         let service = Service::new(Parts {
             settings: HttpSettings {
                 public_url: "http://127.0.0.1:8080".into(),
@@ -79,19 +120,46 @@ impl App {
                 mode: Mode::Test,
                 commit: "test",
             },
-            clock: Clock::from_fn(|| Timestamp::from_seconds(NOW).expect("a time")),
+            clock: Clock::from_fn(move || now),
             lifecycle: lifecycle.clone(),
             metrics: Arc::default(),
             limits: RateLimits::default(),
             portal: Some(portal_verifier()),
             admin_token: admin.clone(),
+            keys: KeyRing::new(KeyStore::new(db.clone()), pepper, Mode::Test),
+            plans: Registry::open(&db, &loaded, now).await.expect("plans"),
+            cursors: Cursors::new(b"test"),
+            endpoints: Endpoints::new().with("", Arc::new(Verifier::new(vec![secret], tolerance))),
+            receiver: Receiver::start(receipts.clone(), Arc::new(|_| {})),
+            receipts,
+            db,
         });
         Self {
             router: router::build(TABLE, &service),
             service,
             lifecycle,
             admin,
+            _store: store,
         }
+    }
+
+    /// A delivery with a right signature.
+    pub(super) async fn deliver(&self, body: &str) -> Answer {
+        let signature = stripe::signature_at(stripe::SECRET, NOW, body.as_bytes());
+        self.call("POST", "/webhooks/stripe", &[("stripe-signature", &signature)], body)
+            .await
+    }
+
+    /// As the operator of the machine, JSON both ways.
+    pub(super) async fn operate(&self, method: &str, path: &str, body: &Value) -> Answer {
+        let bearer = format!("Bearer {}", self.admin.reveal());
+        let headers = [("authorization", &*bearer), ("content-type", "application/json")];
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        self.call(method, path, &headers, &body).await
     }
 
     pub(super) async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {

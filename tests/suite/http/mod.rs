@@ -2,5 +2,7 @@
 
 mod edge;
 mod harness;
+mod plans;
 mod service;
+mod webhook;
 mod whoami;

@@ -7,7 +7,7 @@ use super::harness::App;
 
 #[tokio::test]
 async fn readiness_ends_before_liveness() {
-    let app = App::new();
+    let app = App::new().await;
     assert_eq!(app.get("/readyz").await.json()["status"], "ok");
     app.lifecycle.stop();
     let answer = app.get("/readyz?verbose").await;
@@ -19,7 +19,7 @@ async fn readiness_ends_before_liveness() {
 
 #[tokio::test]
 async fn every_kind_of_problem_has_a_page_and_no_script() {
-    let app = App::new();
+    let app = App::new().await;
     for kind in ProblemKind::ALL {
         let answer = app.get(&format!("/problems/{}", kind.slug())).await;
         assert_eq!(answer.status, 200, "{}", kind.slug());
@@ -35,7 +35,7 @@ async fn every_kind_of_problem_has_a_page_and_no_script() {
 
 #[tokio::test]
 async fn the_page_shows_every_operation_of_the_document() {
-    let app = App::new();
+    let app = App::new().await;
     let page = app.get("/docs").await.text();
     let document = app.get("/openapi.json").await.json();
     assert_eq!(document["openapi"], "3.1.0");
@@ -52,7 +52,7 @@ async fn the_page_shows_every_operation_of_the_document() {
 #[tokio::test]
 async fn the_committed_document_is_the_one_of_the_handlers() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json");
-    let ours = App::new().get("/openapi.json").await.text();
+    let ours = App::new().await.get("/openapi.json").await.text();
     if std::env::var_os("SUBLEDGER_UPDATE").is_some() {
         std::fs::write(path, &ours).expect("docs/openapi.json");
     }

@@ -6,7 +6,7 @@ use super::harness::{App, NOW, portal_token, portal_token_with};
 
 #[tokio::test]
 async fn a_portal_token_is_known_by_tenant_and_role() {
-    let app = App::new();
+    let app = App::new().await;
     let me = app.get_as(&portal_token("acme", "billing"), "/v1/whoami").await.json();
     assert_eq!(me["kind"], "portal");
     assert_eq!(
@@ -18,7 +18,7 @@ async fn a_portal_token_is_known_by_tenant_and_role() {
 
 #[tokio::test]
 async fn the_operator_of_the_machine_may_do_everything() {
-    let app = App::new();
+    let app = App::new().await;
     let me = app.get_as(app.admin.reveal(), "/v1/whoami").await.json();
     assert_eq!(me["kind"], "operator");
     assert!(me["scopes"].as_array().expect("scopes").len() > 30);
@@ -26,7 +26,7 @@ async fn the_operator_of_the_machine_may_do_everything() {
 
 #[tokio::test]
 async fn whatever_is_wrong_with_a_credential_the_answer_is_the_same() {
-    let app = App::new();
+    let app = App::new().await;
     let expired = portal_token_with("acme", "admin", &json!({ "exp": NOW - 31 }));
     let foreign = portal_token_with("acme", "admin", &json!({ "iss": "https://evil.example" }));
     let audience = portal_token_with("acme", "admin", &json!({ "aud": "other" }));
@@ -56,7 +56,7 @@ async fn whatever_is_wrong_with_a_credential_the_answer_is_the_same() {
 
 #[tokio::test]
 async fn a_portal_token_draws_from_its_own_bucket() {
-    let app = App::new();
+    let app = App::new().await;
     let answer = app.get_as(&portal_token("acme", "viewer"), "/v1/whoami").await;
     assert_eq!(answer.header("ratelimit-policy"), Some("\"portal-read\";q=600;w=60"));
     assert_eq!(answer.header("ratelimit"), Some("\"portal-read\";r=599;t=1"));
