@@ -11,6 +11,7 @@ pub mod guard;
 pub mod limits;
 pub mod metrics;
 pub mod page;
+pub mod position;
 pub mod problem;
 pub mod resources;
 pub mod router;

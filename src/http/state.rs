@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use axum::http::{HeaderMap, header};
 use ipnet::IpNet;
+use projections::cache::Cache;
 use projections::db::Db;
+use projections::runner::Progress;
 
 use super::limits::RateLimits;
 use super::metrics::HttpMetrics;
@@ -104,6 +106,10 @@ pub struct Parts {
     pub receiver: Receiver,
     /// Stored deliveries.
     pub receipts: ReceiptStore,
+    /// How far the views are.
+    pub progress: Progress,
+    /// Rows of accounts, kept in memory.
+    pub cache: Cache,
 }
 
 /// The handle.

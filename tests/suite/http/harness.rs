@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request};
 use jsonwebtoken::{EncodingKey, Header, encode};
 use projections::db::{Db, DbConfig};
+use projections::runner::{Role, Runner};
 use serde_json::{Value, json};
 use subledger::auth::Mode;
 use subledger::auth::api_key::{AdminToken, Pepper};
@@ -38,6 +39,7 @@ pub(super) struct App {
     pub(super) lifecycle: Arc<Lifecycle>,
     pub(super) admin: AdminToken,
     router: Router,
+    _runner: Runner,
     _store: TestStore,
 }
 
@@ -107,6 +109,11 @@ impl App {
             ..DbConfig::new(&url, now)
         };
         let db = Db::open(&config).await.expect("a ledger");
+        let clock = Clock::from_fn(move || now);
+        let ticking = clock.clone();
+        let runner = Runner::start(&db, Role::Fold, Arc::new(move || ticking.now()))
+            .await
+            .expect("views");
         let loaded = subledger::plans::load(&Source::Bundled, &|_| None).expect("plans");
         let receipts = ReceiptStore::new(db.clone());
         let pepper = Pepper::parse("test-pepper-0123456789abcdef0123456789abcdef").expect("a pepper");
@@ -120,7 +127,7 @@ impl App {
                 mode: Mode::Test,
                 commit: "test",
             },
-            clock: Clock::from_fn(move || now),
+            clock,
             lifecycle: lifecycle.clone(),
             metrics: Arc::default(),
             limits: RateLimits::default(),
@@ -130,6 +137,8 @@ impl App {
             plans: Registry::open(&db, &loaded, now).await.expect("plans"),
             cursors: Cursors::new(b"test"),
             endpoints: Endpoints::new().with("", Arc::new(Verifier::new(vec![secret], tolerance))),
+            progress: runner.progress().clone(),
+            cache: runner.cache().clone(),
             receiver: Receiver::start(receipts.clone(), Arc::new(|_| {})),
             receipts,
             db,
@@ -139,6 +148,7 @@ impl App {
             service,
             lifecycle,
             admin,
+            _runner: runner,
             _store: store,
         }
     }

@@ -36,11 +36,10 @@ async fn a_signed_delivery_is_durable_and_a_second_one_is_a_duplicate() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn forged_deliveries_are_refused_and_change_nothing() {
     let right = signature_at(SECRET, NOW, BODY.as_bytes());
-    let (time, mac) = right.split_once(",v1=").expect("a signature");
+    let (time, _) = right.split_once(",v1=").expect("a signature");
     let old = signature_at(SECRET, NOW - 301, BODY.as_bytes());
     let wrong = signature_at("whsec_wrong", NOW, BODY.as_bytes());
     let many = format!("{time}{}", ",v1=00".repeat(300));
-    let upper = format!("{time},v1={}", mac.to_uppercase());
     let cut = right[..right.len() - 1].to_owned();
     let v0 = right.replace("v1=", "v0=");
     let empty = format!("{time},v1=");
@@ -51,7 +50,6 @@ async fn forged_deliveries_are_refused_and_change_nothing() {
             ("wrong secret", &wrong),
             ("too old", &old),
             ("many candidates", &many),
-            ("upper-case hex", &upper),
             ("truncated", &cut),
             ("only v0", &v0),
             ("empty v1", &empty),
