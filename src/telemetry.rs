@@ -7,8 +7,8 @@ use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::config::{LogConfig, LogFormat};
 
-/// Starts the log of this process. A second call changes nothing.
-pub fn start(config: &LogConfig) {
+/// Starts the log of this process, in colours on a terminal if they are wanted. A second call changes nothing.
+pub fn start(config: &LogConfig, colours: bool) {
     let is_terminal = std::io::stderr().is_terminal();
     let format = config
         .format
@@ -20,7 +20,7 @@ pub fn start(config: &LogConfig) {
         .with_span_events(FmtSpan::NONE);
     // The first subscriber stays: a test binary may start several servers.
     let _ = match format {
-        LogFormat::Text => builder.with_ansi(is_terminal).with_target(false).try_init(),
+        LogFormat::Text => builder.with_ansi(is_terminal && colours).with_target(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
 }

@@ -146,6 +146,17 @@ pub enum StripeMode {
     Live,
 }
 
+impl StripeMode {
+    /// `test` or `live`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Test => "test",
+            Self::Live => "live",
+        }
+    }
+}
+
 /// See [`KEYS`], section `stripe`.
 pub struct StripeConfig {
     /// Test or live.

@@ -7,6 +7,7 @@
 mod error;
 mod heads;
 mod meta;
+mod migrations;
 mod open;
 mod postgres;
 mod sqlite;
@@ -22,6 +23,7 @@ use sqlx::{PgConnection, PgPool, SqliteConnection, SqlitePool};
 pub use error::{Class, DbError, OpenError};
 pub use heads::Heads;
 pub use meta::{LedgerMeta, Mode, PARTS_POSTGRES, PARTS_SQLITE};
+pub use migrations::{Migration, migrations};
 pub use value::{at_from_chrono, at_from_micros, part_to_sql, position_from_sql, position_to_sql};
 
 use postgres::Postgres;
@@ -275,6 +277,21 @@ impl Db {
             }
         };
         Ok(text)
+    }
+
+    /// The store's own clock, for `doctor`; on SQLite it is this machine's.
+    pub async fn store_now(&self) -> Result<Timestamp, DbError> {
+        let (micros,): (i64,) = match self.pool_for(0) {
+            Pool::Sqlite(pool) => {
+                let seconds = "select cast(strftime('%s', 'now') as integer) * 1000000";
+                sqlx::query_as(seconds).fetch_one(pool).await?
+            }
+            Pool::Postgres(pool) => {
+                let micros = "select (extract(epoch from clock_timestamp()) * 1000000)::bigint";
+                sqlx::query_as(micros).fetch_one(pool).await?
+            }
+        };
+        at_from_micros(micros)
     }
 
     /// Closes the readers before the writer, so that SQLite tidies its files.
