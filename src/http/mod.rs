@@ -8,8 +8,10 @@ pub mod document;
 pub mod edge;
 pub mod extract;
 pub mod guard;
+pub mod idempotency;
 pub mod limits;
 pub mod metrics;
+pub mod operations;
 pub mod page;
 pub mod position;
 pub mod problem;
@@ -19,7 +21,7 @@ pub mod server;
 pub mod state;
 
 use limits::Policy;
-use resources::{inbox, plans, service, webhook, whoami};
+use resources::{inbox, keys, plans, service, webhook, whoami};
 use router::{Access, Row};
 
 use crate::auth::{Role, Scope};
@@ -79,10 +81,16 @@ table! {
     POST   "/webhooks/stripe/{endpoint}"                         "webhooks"   no      Stripe             Unlimited  webhook::deliver_to;
     GET    "/v1/webhook-inbox"                                   "inbox"      no      InboxRead          Operator   inbox::list;
     GET    "/v1/webhook-inbox/{source}/{event_id}"               "inbox"      no      InboxRead          Operator   inbox::show;
+    GET    "/v1/webhook-inbox/{source}/{event_id}/raw"           "inbox"      no      InboxRead          Operator   inbox::raw;
 
     GET    "/v1/plans"                                           "plans"      no      Public             Public     plans::list;
     GET    "/v1/plans/{plan}"                                    "plans"      no      Public             Public     plans::show;
     GET    "/v1/plan-comparison"                                 "plans"      no      Public             Public     plans::compare;
+
+    GET    "/v1/api-keys"                                        "api-keys"   no      KeysAdmin          Operator   keys::list;
+    POST   "/v1/api-keys"                                        "api-keys"   no      KeysAdmin          Operator   keys::create;
+    POST   "/v1/api-keys/{id}/rotate"                            "api-keys"   no      KeysAdmin          Operator   keys::rotate;
+    DELETE "/v1/api-keys/{id}"                                   "api-keys"   no      KeysAdmin          Operator   keys::revoke;
 }
 
 #[cfg(test)]

@@ -1,16 +1,20 @@
 //! `/v1/webhook-inbox`: every delivery with its one outcome.
 
 use aggregates::ids::StripeEventId;
+use aggregates::operation::OperationEvent;
 use aggregates::time::Timestamp;
 use axum::Json;
 use axum::extract::State;
-use axum::http::Uri;
-use axum::response::Response;
+use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::webhook;
 use crate::http::extract::{Ids, Params};
+use crate::http::guard::Caller;
+use crate::http::idempotency::Command;
+use crate::http::operations;
 use crate::http::page::{self, Page, PageInfo, Paging};
 use crate::http::problem::{Answer, Problem};
 use crate::http::state::Service;
@@ -196,6 +200,34 @@ pub async fn show(State(service): State<Service>, Ids(ids): Ids<(String, String)
         body_kept,
         body: body.as_deref().and_then(redacted),
     }))
+}
+
+/// The body as it is stored; who read it is recorded
+#[utoipa::path(get, path = "/v1/webhook-inbox/{source}/{event_id}/raw",
+    params(("source" = String, Path, description = "The Stripe account, or `default`"), ("event_id" = String, Path, description = "Stripe's event id")),
+    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream", description = "The bytes")))]
+pub async fn raw(
+    State(service): State<Service>,
+    caller: Caller,
+    Ids(ids): Ids<(String, String)>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Answer<Response> {
+    let key = key(ids)?;
+    let custody = service.receipts.get(&key).await.map_err(webhook::problem)?;
+    let body = custody.body.ok_or_else(Problem::not_found)?;
+    let command = Command::of(&caller.0, &Method::GET, &uri, &headers, b"")?;
+    let event = OperationEvent::RawReceiptRead {
+        source: (&*key.source).into(),
+        event: key.event.as_str().into(),
+    };
+    let stream = operations::stream(&format!("receipt:{key}").replace('/', ":"))?;
+    operations::record(&service, &command, &caller.0, &stream, &event).await?;
+    let kind = (
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/octet-stream"),
+    );
+    Ok(([kind], body).into_response())
 }
 
 /// Fields whose values are about people; what was left out is said.

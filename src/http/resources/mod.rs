@@ -1,6 +1,7 @@
 //! One file per resource: its routes, their parameters and answers.
 
 pub mod inbox;
+pub mod keys;
 pub mod plans;
 pub mod service;
 pub mod webhook;

@@ -2,6 +2,7 @@
 
 mod edge;
 mod harness;
+mod keys;
 mod plans;
 mod service;
 mod webhook;

@@ -21,7 +21,6 @@ use super::seen::{
 use super::state::AccountState;
 use crate::facts::SubscriptionSnapshot;
 use crate::ids::PriceId;
-use crate::mutant::{self, Mutant};
 use crate::observation::{Observation, Observed};
 use crate::plan::Catalogue;
 use crate::register::Book;
@@ -108,10 +107,7 @@ fn observe(state: &AccountState, observation: &Observation, prices: &dyn PriceBo
     );
     let mut refresh = Vec::new();
     if !state.is_known(recorded.carried()) {
-        let (mut labelled, wanted) = label(state, recorded);
-        if mutant::is(Mutant::ConfirmationSkipped) {
-            labelled.retain(|event| !matches!(event, SubscriptionEvent::SnapshotConfirmed(_)));
-        }
+        let (labelled, wanted) = label(state, recorded);
         events.extend(labelled);
         refresh = wanted;
     }
@@ -203,7 +199,7 @@ impl<T: Snapshot> Weighed<T> {
         names: Vec<fn(S) -> SubscriptionEvent>,
         wrap: fn(S) -> SnapshotRecorded,
     ) -> Vec<SubscriptionEvent> {
-        if names.is_empty() || (self.is_late() && mutant::is(Mutant::LateFactUnnamed)) {
+        if names.is_empty() {
             let recorded = wrap(seen);
             return vec![if self.is_late() {
                 SubscriptionEvent::LateSnapshotRecorded(recorded)
