@@ -137,3 +137,13 @@ impl Projection for Audit {
         Ok((Key::place(position), row))
     }
 }
+
+/// Whether the family of this type was learnt.
+pub(crate) fn is_known(event_type: &str) -> bool {
+    FAMILIES.read().is_ok_and(|known| known.contains_key(event_type))
+}
+
+/// Learns the family of the event's type, if the event reads; if not, folding says so.
+pub(crate) fn learn(event: &LogEvent) {
+    let _ = family_of(event);
+}

@@ -2,7 +2,7 @@
 //!
 //! `db` is the one place that knows where the ledger is kept; `log` reads the log in pages. A view is a
 //! [`projection::Projection`]: keys, a pure fold and the columns of one [`table`]. [`views`] lists them all.
-//! [`runner`] keeps them up to the log, [`cache`] keeps rows of accounts in memory, [`query`] is what questions share.
+//! [`runner`] keeps them up to the log, [`rebuild`] fills a slot from zero, [`cache`] keeps rows of accounts in memory, [`query`] is what questions share.
 
 pub mod db;
 pub mod failpoint;
@@ -22,4 +22,5 @@ pub mod views;
 pub mod cache;
 pub mod checkpoint;
 pub mod query;
+pub mod rebuild;
 pub mod runner;

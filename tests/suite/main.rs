@@ -17,3 +17,4 @@ mod oracles;
 mod support;
 mod tidy;
 mod translate;
+mod views;

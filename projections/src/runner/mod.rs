@@ -100,6 +100,11 @@ impl Runner {
         self.look.notify_one();
     }
 
+    /// The same for whoever outlives a borrow.
+    pub(crate) fn looker(&self) -> Arc<Notify> {
+        Arc::clone(&self.look)
+    }
+
     /// Ends the loop after the round it is in.
     pub async fn stop(self) {
         let _ = self.stop.send(true);

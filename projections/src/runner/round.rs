@@ -244,11 +244,10 @@ fn fold(unit: &mut Unit, pages: &[Page], steps: &mut Vec<Step>) {
         let mut to = from;
         let mut stopped_reason = None;
         for event in page.events.iter().filter(|event| event.position > from) {
-            if event.is_of_account() || !unit.held.accounts_only() {
-                if let Err(error) = unit.held.fold(page.part, event) {
-                    stopped_reason = Some(format!("position {}: {error}", event.position));
-                    break;
-                }
+            let is_read = event.is_of_account() || !unit.held.accounts_only();
+            if is_read && let Err(error) = unit.held.fold(page.part, event) {
+                stopped_reason = Some(format!("position {}: {error}", event.position));
+                break;
             }
             to = event.position;
         }

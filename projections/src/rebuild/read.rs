@@ -1,0 +1,174 @@
+//! Lean pages for a rebuild: only the columns that the views being filled look at.
+
+use std::sync::OnceLock;
+
+use aggregates::subscription::AGGREGATE_TYPE;
+use aggregates::time::Timestamp;
+use chrono::{DateTime, Utc};
+use sqlx::postgres::{PgPool, PgRow};
+use sqlx::sqlite::{SqlitePool, SqliteRow};
+use sqlx::{Row, ValueRef};
+use uuid::Uuid;
+
+use crate::db::{Db, DbError, Pool, at_from_micros, part_to_sql, position_from_sql, position_to_sql};
+use crate::log::PAGE_EVENTS;
+use crate::projection::LogEvent;
+
+/// Accounts only, by position. Postgres plans it on the key (part, position).
+const ACCOUNTS_PG: &str = "select e.aggregate_id, e.sequence, e.position, e.event_type, e.event_version, \
+     e.payload::text, e.occurred_at, e.recorded_at from events e \
+     where e.part = $1 and e.position > $2 and e.position <= $3 and e.aggregate_type = 'subscription' \
+     order by e.position limit $4";
+/// Everything, by position, without payloads.
+const SLIM_PG: &str = "select e.aggregate_id, e.sequence, e.position, e.event_type, e.event_version, \
+     e.aggregate_type, e.occurred_at, e.recorded_at, e.tenant, e.event_id, e.metadata::text from events e \
+     where e.part = $1 and e.position > $2 and e.position <= $3 order by e.position limit $4";
+/// Accounts only, by stream, so that a stream's rows are complete when the next one begins. `+` keeps SQLite off the
+/// index by position.
+const ACCOUNTS_SQLITE: &str = "select e.aggregate_id, e.sequence, e.position, e.event_type, e.event_version, \
+     e.payload, e.occurred_at, e.recorded_at from events e \
+     where e.aggregate_type = 'subscription' and (e.aggregate_id, e.sequence) > (?1, ?2) and e.aggregate_id < ?3 \
+       and +e.position <= ?4 order by e.aggregate_id, e.sequence limit ?5";
+const SLIM_SQLITE: &str = "select e.aggregate_id, e.sequence, e.position, e.event_type, e.event_version, \
+     e.aggregate_type, e.occurred_at, e.recorded_at, e.tenant, e.event_id, e.metadata from events e \
+     where e.part = ?1 and e.position > ?2 and e.position <= ?3 order by e.position limit ?4";
+/// Streams that cut the log into about equal shares.
+const NTH_STREAM: &str = "select aggregate_id from events where aggregate_type = 'subscription' \
+     order by aggregate_id limit 1 offset ?1";
+
+/// After every text that begins a stream id: ids are printable, and this is not a character.
+pub(super) const LAST: &str = "\u{10ffff}";
+
+/// Events of accounts by position.
+pub(super) async fn accounts(db: &Db, part: u32, after: u64, to: u64) -> Result<Vec<LogEvent>, DbError> {
+    let Pool::Postgres(pool) = db.bulk_pool_for(part) else {
+        return Ok(Vec::new());
+    };
+    page_pg(pool, ACCOUNTS_PG, part, after, to).await
+}
+
+/// Events of accounts by stream, on SQLite: after (stream, sequence), before the stream `end`, up to position `to`.
+pub(super) async fn streams(db: &Db, after: (&str, u64), end: &str, to: u64) -> Result<Vec<LogEvent>, DbError> {
+    let Pool::Sqlite(pool) = db.bulk_pool_for(0) else {
+        return Ok(Vec::new());
+    };
+    let query = sqlx::query(ACCOUNTS_SQLITE)
+        .bind(after.0)
+        .bind(position_to_sql(after.1)?);
+    let query = query.bind(end).bind(position_to_sql(to)?).bind(PAGE_EVENTS);
+    query
+        .fetch_all(pool)
+        .await?
+        .iter()
+        .map(|row| of_sqlite(row, 0, false))
+        .collect()
+}
+
+/// Every event without its payload, by position.
+pub(super) async fn slim(db: &Db, part: u32, after: u64, to: u64) -> Result<Vec<LogEvent>, DbError> {
+    match db.bulk_pool_for(part) {
+        Pool::Postgres(pool) => page_pg(pool, SLIM_PG, part, after, to).await,
+        Pool::Sqlite(pool) => page_sqlite(pool, part, after, to).await,
+    }
+}
+
+/// Where to cut the streams of a SQLite ledger so that `count` readers have about the same to do: ranges
+/// (after, end), together everything.
+pub(super) async fn ranges(db: &Db, events: u64, count: u64) -> Result<Vec<(String, String)>, DbError> {
+    let mut cuts = vec![String::new()];
+    if let Pool::Sqlite(pool) = db.bulk_pool_for(0) {
+        for n in 1..count {
+            let nth = position_to_sql(events * n / count)?;
+            let found: Option<String> = sqlx::query_scalar(NTH_STREAM).bind(nth).fetch_optional(pool).await?;
+            cuts.extend(found.filter(|cut| cuts.last().is_some_and(|last| cut > last)));
+        }
+    }
+    cuts.push(LAST.to_owned());
+    Ok(cuts.windows(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect())
+}
+
+async fn page_pg(pool: &PgPool, sql: &str, part: u32, after: u64, to: u64) -> Result<Vec<LogEvent>, DbError> {
+    let query = sqlx::query(sql).bind(part_to_sql(part)?).bind(position_to_sql(after)?);
+    let query = query.bind(position_to_sql(to)?).bind(i64::from(PAGE_EVENTS));
+    let is_slim = sql == SLIM_PG;
+    query
+        .fetch_all(pool)
+        .await?
+        .iter()
+        .map(|row| of_pg(row, part, is_slim))
+        .collect()
+}
+
+async fn page_sqlite(pool: &SqlitePool, part: u32, after: u64, to: u64) -> Result<Vec<LogEvent>, DbError> {
+    let query = sqlx::query(SLIM_SQLITE).bind(part).bind(position_to_sql(after)?);
+    let query = query.bind(position_to_sql(to)?).bind(PAGE_EVENTS);
+    query
+        .fetch_all(pool)
+        .await?
+        .iter()
+        .map(|row| of_sqlite(row, part, true))
+        .collect()
+}
+
+fn of_pg(row: &PgRow, part: u32, slim: bool) -> Result<LogEvent, DbError> {
+    let version: &str = row.try_get(4)?;
+    let sixth: &str = row.try_get(5)?;
+    let mut event = empty(part, slim, sixth);
+    event.stream = row.try_get(0)?;
+    event.sequence = position_from_sql(row.try_get(1)?)?;
+    event.position = position_from_sql(row.try_get(2)?)?;
+    event.event_type = row.try_get(3)?;
+    event.event_version = version.parse().unwrap_or(u32::MAX);
+    event.occurred_at = Timestamp::from_chrono(row.try_get::<DateTime<Utc>, _>(6)?);
+    event.recorded_at = Timestamp::from_chrono(row.try_get::<DateTime<Utc>, _>(7)?);
+    if slim {
+        event.tenant = row.try_get(8)?;
+        event.event_id = row.try_get(9)?;
+        event.metadata = row.try_get(10)?;
+    }
+    Ok(event)
+}
+
+fn of_sqlite(row: &SqliteRow, part: u32, slim: bool) -> Result<LogEvent, DbError> {
+    let version: &str = row.try_get(4)?;
+    let sixth: &str = row.try_get(5)?;
+    let mut event = empty(part, slim, sixth);
+    event.stream = row.try_get(0)?;
+    event.sequence = position_from_sql(row.try_get(1)?)?;
+    event.position = position_from_sql(row.try_get(2)?)?;
+    event.event_type = row.try_get(3)?;
+    event.event_version = version.parse().unwrap_or(u32::MAX);
+    event.occurred_at = at_from_micros(row.try_get(6)?)?;
+    event.recorded_at = at_from_micros(row.try_get(7)?)?;
+    if slim {
+        event.tenant = if row.try_get_raw(8)?.is_null() {
+            None
+        } else {
+            row.try_get(8)?
+        };
+        event.event_id = row.try_get::<uuid::fmt::Hyphenated, _>(9)?.into_uuid();
+        event.metadata = row.try_get(10)?;
+    }
+    Ok(event)
+}
+
+/// The sixth column is the aggregate type of a slim event, the payload of an account's.
+fn empty(part: u32, slim: bool, sixth: &str) -> LogEvent {
+    let (aggregate_type, payload) = if slim { (sixth, "") } else { (AGGREGATE_TYPE, sixth) };
+    LogEvent {
+        part,
+        position: 0,
+        aggregate_type: aggregate_type.to_owned(),
+        stream: String::new(),
+        sequence: 0,
+        tenant: None,
+        event_id: Uuid::nil(),
+        event_type: String::new(),
+        event_version: 0,
+        payload: payload.to_owned(),
+        metadata: String::new(),
+        occurred_at: Timestamp::EPOCH,
+        recorded_at: Timestamp::EPOCH,
+        typed: OnceLock::new(),
+    }
+}
