@@ -20,6 +20,10 @@ pub const FAILPOINTS: &[(&str, &str)] = &[
         "events, head, outbox and inbox outcome are written, COMMIT was not sent",
     ),
     ("append.after-commit", "the append is durable, nobody was told"),
+    (
+        "apply.after-claim",
+        "streams and names are claimed in the directory, nothing is recorded",
+    ),
     ("settle.before", "the append is durable, the receipt still says new"),
     ("settle.after", "the receipt says what became of it"),
     (
@@ -78,6 +82,10 @@ pub const MUTANTS: &[(&str, &str)] = &[
     (
         "checkpoint-without-compare",
         "a view is never folded twice over one event",
+    ),
+    (
+        "settle-before-append",
+        "an outcome is written after what it says is durable",
     ),
 ];
 

@@ -4,6 +4,7 @@
 //! whoever works on receipts. `store` lists, shows, settles, and finds what is due again. `admin` replays and
 //! discards, and leaves an event about it. What the bytes mean is none of the inbox's business.
 
+pub mod admin;
 pub mod mask;
 pub mod receipt;
 pub mod receive;
@@ -14,6 +15,7 @@ mod sqlite;
 
 use projections::db::DbError;
 
+pub use admin::{Act, InboxAdmin, ReplayReport};
 pub use receipt::{
     BodyKept, Custody, Delivery, Due, NewReceipt, Placed, Receipt, ReceiptCursor, ReceiptFilter, ReceiptKey,
     Settlement, State,
@@ -42,6 +44,14 @@ pub enum InboxError {
         state: State,
         /// What can be done instead.
         advice: &'static str,
+    },
+    /// Too many at once.
+    #[error("{found} receipts match, {most} may be replayed at once; narrow the filter, for instance by from and to")]
+    TooMany {
+        /// At least so many match.
+        found: usize,
+        /// As many may.
+        most: usize,
     },
     /// The store failed.
     #[error(transparent)]

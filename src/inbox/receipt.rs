@@ -267,6 +267,18 @@ pub struct Receipt {
     pub placed: Option<Placed>,
 }
 
+impl Receipt {
+    /// Where a list goes on after this one.
+    #[must_use]
+    pub fn cursor(&self) -> ReceiptCursor {
+        ReceiptCursor {
+            received_at: self.received_at,
+            source: (*self.key.source).into(),
+            event: self.key.event.as_str().into(),
+        }
+    }
+}
+
 /// A receipt with what proves it.
 #[derive(Clone, Debug)]
 pub struct Custody {

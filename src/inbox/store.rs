@@ -202,12 +202,13 @@ impl ReceiptStore {
         Ok(())
     }
 
-    /// Receipts of these parts without an outcome whose time has come, oldest first, a page of [`DUE_PAGE`].
-    pub async fn due(&self, parts: &[u32], now: Timestamp) -> Result<Vec<DueKey>, DbError> {
+    /// Receipts of these parts without an outcome whose time has come, oldest first; a page of [`DUE_PAGE`] beyond the
+    /// `held` ones that the caller works on already.
+    pub async fn due(&self, parts: &[u32], now: Timestamp, held: usize) -> Result<Vec<DueKey>, DbError> {
         let mut due = Vec::new();
         for (pool, parts) in self.by_database(parts, |part| *part) {
             let parts: Vec<u32> = parts.into_iter().copied().collect();
-            let limit = i64::from(DUE_PAGE);
+            let limit = i64::from(DUE_PAGE).saturating_add(i64::try_from(held).unwrap_or_default());
             due.extend(match pool {
                 Pool::Postgres(pool) => postgres::due(pool, &parts, now, limit).await?,
                 Pool::Sqlite(pool) => sqlite::due(pool, now, limit).await?,

@@ -1,8 +1,11 @@
 //! Money stories and disasters, told through the front door.
 
+mod accounts;
+mod apply;
 mod crash;
 mod disk;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 mod outage;
 mod receive;
+mod world;

@@ -1,0 +1,247 @@
+//! Where receipts wait inside the process: first for translation, then in the lane of their stream's part.
+//!
+//! One lane is worked on by one task at a time, so webhooks of one account do not race each other here. Everything is
+//! bounded; what does not fit stays in the table and is swept up later.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use super::item::Item;
+use crate::inbox::ReceiptKey;
+use crate::stripe::envelope::Envelope;
+
+/// Receipts one process works on at once; the rest waits in the table.
+pub(super) const RECEIPTS_MAX: usize = 4_096;
+/// Their bytes: the lanes' share of the 100 MB the process may use under full ingest.
+pub(super) const BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Receipts translated and resolved in one go.
+pub(super) const INTAKE_MAX: usize = 256;
+
+/// A receipt being worked on. While it lives nobody else in this process takes the same one.
+pub(super) struct Ticket {
+    pub(super) key: ReceiptKey,
+    pub(super) envelope: Envelope,
+    pub(super) body: Bytes,
+    /// Tries so far that failed.
+    pub(super) attempts: u32,
+    /// It waits for something by name already, so nobody needs to be asked again.
+    pub(super) was_parked: bool,
+    weight: usize,
+    lanes: Arc<Lanes>,
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut inner = self.lanes.lock();
+        inner.held.remove(&self.key);
+        inner.bytes -= self.weight;
+        let empty = inner.held.is_empty();
+        drop(inner);
+        if empty {
+            self.lanes.emptied.notify_waiters();
+        }
+    }
+}
+
+/// What a receipt is before it is let in.
+pub(super) struct Arrival {
+    pub(super) key: ReceiptKey,
+    pub(super) envelope: Envelope,
+    pub(super) body: Bytes,
+    pub(super) attempts: u32,
+    pub(super) was_parked: bool,
+}
+
+#[derive(Default)]
+struct Inner {
+    /// Keys of all receipts being worked on.
+    held: HashSet<ReceiptKey>,
+    bytes: usize,
+    intake: VecDeque<Ticket>,
+    /// Items by part, each with its turn: the lower, the longer it waits.
+    lanes: BTreeMap<u32, VecDeque<(u64, Item)>>,
+    busy: HashSet<u32>,
+    turn: u64,
+    closed: bool,
+}
+
+/// The queues of one process.
+#[derive(Default)]
+pub(super) struct Lanes {
+    inner: Mutex<Inner>,
+    arrived: Notify,
+    ready: Notify,
+    emptied: Notify,
+}
+
+impl Lanes {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Whole at every moment the lock is free, so a panic elsewhere does not spoil it.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Room left, in receipts and bytes.
+    pub(super) fn room(&self) -> (usize, usize) {
+        let inner = self.lock();
+        if inner.closed {
+            return (0, 0);
+        }
+        (
+            RECEIPTS_MAX.saturating_sub(inner.held.len()),
+            BYTES_MAX.saturating_sub(inner.bytes),
+        )
+    }
+
+    /// Is this receipt being worked on here?
+    pub(super) fn holds(&self, key: &ReceiptKey) -> bool {
+        self.lock().held.contains(key)
+    }
+
+    /// How many receipts are being worked on.
+    pub(super) fn len(&self) -> usize {
+        self.lock().held.len()
+    }
+
+    /// Lets receipts in while there is room; gives how many were left out.
+    pub(super) fn let_in(self: &Arc<Self>, arrivals: Vec<Arrival>) -> usize {
+        let mut left_out = 0;
+        let mut inner = self.lock();
+        for arrival in arrivals {
+            let weight = arrival.body.len();
+            let full = inner.held.len() >= RECEIPTS_MAX || inner.bytes + weight > BYTES_MAX;
+            if inner.closed || full {
+                left_out += 1;
+                continue;
+            }
+            if !inner.held.insert(arrival.key.clone()) {
+                continue;
+            }
+            inner.bytes += weight;
+            inner.intake.push_back(Ticket {
+                key: arrival.key,
+                envelope: arrival.envelope,
+                body: arrival.body,
+                attempts: arrival.attempts,
+                was_parked: arrival.was_parked,
+                weight,
+                lanes: Arc::clone(self),
+            });
+        }
+        drop(inner);
+        self.arrived.notify_one();
+        left_out
+    }
+
+    /// Waits for receipts to translate; nothing once the lanes are closed and the intake is empty.
+    pub(super) async fn next_arrivals(&self) -> Option<Vec<Ticket>> {
+        loop {
+            let arrived = self.arrived.notified();
+            {
+                let mut inner = self.lock();
+                if !inner.intake.is_empty() {
+                    let count = inner.intake.len().min(INTAKE_MAX);
+                    return Some(inner.intake.drain(..count).collect());
+                }
+                if inner.closed {
+                    return None;
+                }
+            }
+            arrived.await;
+        }
+    }
+
+    /// Puts an item into the lane of its part.
+    pub(super) fn push(&self, items: Vec<Item>) {
+        let mut inner = self.lock();
+        for item in items {
+            inner.turn += 1;
+            let turn = inner.turn;
+            inner.lanes.entry(item.part()).or_default().push_back((turn, item));
+        }
+        drop(inner);
+        // A worker that takes a lane wakes the next one while lanes are left.
+        self.ready.notify_one();
+    }
+
+    /// Waits for the lane that has waited longest and takes up to `limit` of its items; the part stays taken until
+    /// [`Self::done`]. Nothing once everything is closed and worked off.
+    pub(super) async fn next_lane(&self, limit: usize) -> Option<(u32, Vec<Item>)> {
+        loop {
+            let ready = self.ready.notified();
+            {
+                let mut inner = self.lock();
+                if let Some(taken) = inner.take_oldest(limit) {
+                    let more = inner.has_ready();
+                    drop(inner);
+                    if more {
+                        self.ready.notify_one();
+                    }
+                    return Some(taken);
+                }
+                if inner.closed && inner.held.is_empty() {
+                    drop(inner);
+                    // The next worker ends as well.
+                    self.ready.notify_one();
+                    return None;
+                }
+            }
+            ready.await;
+        }
+    }
+
+    /// The part may be taken again.
+    pub(super) fn done(&self, part: u32) {
+        let mut inner = self.lock();
+        inner.busy.remove(&part);
+        let more = inner.has_ready();
+        drop(inner);
+        if more {
+            self.ready.notify_one();
+        }
+    }
+
+    /// Lets nothing more in. What is inside is worked off.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.arrived.notify_waiters();
+        self.arrived.notify_one();
+        self.ready.notify_waiters();
+        self.ready.notify_one();
+    }
+
+    /// Returns when nothing is being worked on.
+    pub(super) async fn emptied(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            if self.lock().held.is_empty() {
+                self.ready.notify_waiters();
+                self.ready.notify_one();
+                return;
+            }
+            emptied.await;
+        }
+    }
+}
+
+impl Inner {
+    fn has_ready(&self) -> bool {
+        self.lanes.keys().any(|part| !self.busy.contains(part))
+    }
+
+    fn take_oldest(&mut self, limit: usize) -> Option<(u32, Vec<Item>)> {
+        let free = self.lanes.iter().filter(|(part, _)| !self.busy.contains(part));
+        let (part, _) = free.min_by_key(|(_, lane)| lane.front().map(|(turn, _)| *turn))?;
+        let part = *part;
+        let lane = self.lanes.get_mut(&part)?;
+        let count = lane.len().min(limit);
+        let items = lane.drain(..count).map(|(_, item)| item).collect();
+        if lane.is_empty() {
+            self.lanes.remove(&part);
+        }
+        self.busy.insert(part);
+        Some((part, items))
+    }
+}
