@@ -158,6 +158,7 @@ pub fn problem(error: InboxError) -> Problem {
         InboxError::Stopping => Problem::new(ProblemKind::ShuttingDown, error.to_string()),
         InboxError::Unknown(_) => Problem::not_found(),
         InboxError::WrongState { .. } => Problem::new(ProblemKind::InvalidTransition, error.to_string()),
+        InboxError::TooMany { .. } => Problem::invalid("/filter", error.to_string()),
         InboxError::Store(error) => Problem::store(error),
     }
 }
