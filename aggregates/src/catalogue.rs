@@ -99,7 +99,11 @@ fn fields(content: &Value, defs: &Map<String, Value>) -> Vec<Field> {
     let properties = content["properties"].as_object().into_iter().flatten();
     let field = |(name, schema): (&String, &Value)| Field {
         name: name.clone(),
-        meaning: sentence(&schema["description"]),
+        meaning: sentence(
+            schema
+                .get("description")
+                .unwrap_or(&resolve(schema, defs)["description"]),
+        ),
         required: required.contains(&name.as_str()),
     };
     properties.map(field).collect()

@@ -15,6 +15,7 @@ pub mod register;
 pub mod snapshot;
 
 pub mod catalogue;
+pub mod mutant;
 pub mod operation;
 pub mod recorded;
 pub mod stripe_object;

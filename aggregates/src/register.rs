@@ -1,8 +1,10 @@
 //! Which snapshot of a Stripe object is current, whatever the order of arrival.
 //!
 //! The winner is a function of the **set** of snapshots recorded, never of their order: highest finality, then latest
-//! `as_of`, then highest rank. Among those still tied, one that another names as its past (`before`) loses to it; what
-//! is tied even then is decided by the status ladder, at last by the fingerprint of the content, and Stripe is asked.
+//! `as_of`, then highest rank. Those still tied are changes within one second: each that says what the object was
+//! `before` is a step from there to its content, and the winner is where the steps end. Where they end in several
+//! places, the status ladder decides, then the fingerprint of the content. Where they go in a circle, the object came
+//! back to what it was before that second. What only ladder-mates' fingerprints or a circle decide is asked of Stripe.
 //! `docs/decisions/0002-snapshot-registers.md` has the reasons.
 //!
 //! A field that an API version leaves out is *unknown*: its effective value is that of the best snapshot which has it.
@@ -14,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::mutant::{self, Mutant};
 use crate::snapshot::{Entry, Fact, Fingerprint, Placement, Rank, Seen, Snapshot};
 use crate::time::Timestamp;
 
@@ -29,7 +32,10 @@ pub struct Register<T> {
     /// Fields that at least one of them has.
     #[serde(default, skip_serializing_if = "is_none_known")]
     known: u8,
-    /// For each field that none of them has: the highest group below that has it, sorted alike.
+    /// The group next below, for objects whose content can return to what it was.
+    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
+    below: Vec<Entry<T>>,
+    /// For each field that none of the winning group has: the highest group that has it, sorted alike.
     #[serde(default = "BTreeMap::new", skip_serializing_if = "BTreeMap::is_empty")]
     fallback: BTreeMap<u8, Vec<Entry<T>>>,
 }
@@ -44,6 +50,7 @@ impl<T> Default for Register<T> {
         Self {
             tied: Vec::new(),
             known: 0,
+            below: Vec::new(),
             fallback: BTreeMap::new(),
         }
     }
@@ -53,13 +60,16 @@ impl<T: Snapshot> Register<T> {
     /// The winner as it was recorded.
     #[must_use]
     pub fn current(&self) -> Option<&Entry<T>> {
-        winner(&self.top()).map(|(entry, _)| entry)
+        self.winner().map(|(entry, _)| entry)
     }
 
     /// The winner with its unknown fields filled from the best snapshots that have them.
     #[must_use]
     pub fn effective(&self) -> Option<Cow<'_, T>> {
         let current = &self.current()?.snapshot;
+        if mutant::is(Mutant::UnknownErases) {
+            return Some(Cow::Borrowed(current));
+        }
         let missing = (self.known | self.fallback.keys().fold(0, |all, field| all | field)) & !current.knows();
         if missing == 0 {
             return Some(Cow::Borrowed(current));
@@ -70,17 +80,17 @@ impl<T: Snapshot> Register<T> {
                 Some(below) => below.iter().collect(),
                 None => self.tied.iter().filter(|e| e.snapshot.knows() & field != 0).collect(),
             };
-            if let Some((best, _)) = winner(&having) {
+            if let Some((best, _)) = winner(&having, None) {
                 filled.take(field, &best.snapshot);
             }
         }
         Some(Cow::Owned(filled))
     }
 
-    /// Whether the winner rests on nothing but the fingerprint, so that Stripe should be asked.
+    /// Whether neither time, rank nor the object's own word decides, so that Stripe should be asked.
     #[must_use]
     pub fn is_undecided(&self) -> bool {
-        winner(&self.top()).is_some_and(|(_, undecided)| undecided)
+        self.winner().is_some_and(|(_, undecided)| undecided)
     }
 
     /// What `entry` would be, were it recorded now.
@@ -117,9 +127,12 @@ impl<T: Snapshot> Register<T> {
     pub fn record(&mut self, entry: Entry<T>) {
         let fields = entry.snapshot.knows();
         match self.tied.first().map(|top| group(&entry).cmp(&group(top))) {
-            Some(Ordering::Less) => return self.record_below(&entry, fields & !self.known),
+            Some(Ordering::Less) => return self.record_below(entry, fields & !self.known),
             Some(Ordering::Greater) => self.step_down(),
             Some(Ordering::Equal) | None => {}
+        }
+        if mutant::is(Mutant::LastArrivalWinsTies) {
+            self.tied.clear();
         }
         self.known |= fields;
         self.fallback.retain(|field, _| fields & field == 0);
@@ -137,22 +150,27 @@ impl<T: Snapshot> Register<T> {
                 .collect();
             self.fallback.insert(field, having);
         }
-    }
-
-    fn record_below(&mut self, entry: &Entry<T>, wanted: u8) {
-        for field in bits(wanted) {
-            let best = self.fallback.entry(field).or_default();
-            match best.first().map(|top| group(entry).cmp(&group(top))) {
-                Some(Ordering::Less) => continue,
-                Some(Ordering::Greater) => best.clear(),
-                Some(Ordering::Equal) | None => {}
-            }
-            insert(best, entry.clone());
+        if T::CAN_RETURN {
+            self.below = tied;
         }
     }
 
-    fn top(&self) -> Vec<&Entry<T>> {
-        self.tied.iter().collect()
+    fn record_below(&mut self, entry: Entry<T>, wanted: u8) {
+        for field in bits(wanted) {
+            raise(self.fallback.entry(field).or_default(), entry.clone());
+        }
+        if T::CAN_RETURN {
+            raise(&mut self.below, entry);
+        }
+    }
+
+    fn winner(&self) -> Option<(&Entry<T>, bool)> {
+        if let [only] = self.tied.as_slice() {
+            return Some((only, false));
+        }
+        let below: Vec<&Entry<T>> = self.below.iter().collect();
+        let prior = winner(&below, None).map(|(entry, _)| entry.snapshot.fingerprint());
+        winner(&self.tied.iter().collect::<Vec<_>>(), prior)
     }
 }
 
@@ -161,7 +179,22 @@ fn bits(fields: u8) -> impl Iterator<Item = u8> {
 }
 
 fn group<T: Snapshot>(entry: &Entry<T>) -> (u8, Timestamp, Rank) {
-    (entry.snapshot.finality(), entry.seen.as_of, entry.seen.rank)
+    let finality = if mutant::is(Mutant::TerminalRevived) {
+        0
+    } else {
+        entry.snapshot.finality()
+    };
+    (finality, entry.seen.as_of, entry.seen.rank)
+}
+
+/// Keeps the highest group of what is given.
+fn raise<T: Snapshot>(best: &mut Vec<Entry<T>>, entry: Entry<T>) {
+    match best.first().map(|top| group(&entry).cmp(&group(top))) {
+        Some(Ordering::Less) => return,
+        Some(Ordering::Greater) => best.clear(),
+        Some(Ordering::Equal) | None => {}
+    }
+    insert(best, entry);
 }
 
 /// Into a group, sorted by content; the lowest go when there are too many.
@@ -180,8 +213,8 @@ fn insert<T: Snapshot>(entries: &mut Vec<Entry<T>>, entry: Entry<T>) {
     }
 }
 
-/// The winner among entries of one group, and whether only its fingerprint made it so.
-fn winner<'a, T: Snapshot>(entries: &[&'a Entry<T>]) -> Option<(&'a Entry<T>, bool)> {
+/// The winner among entries of one group, and whether Stripe should be asked; `prior` is what the object was before.
+fn winner<'a, T: Snapshot>(entries: &[&'a Entry<T>], prior: Option<Fingerprint>) -> Option<(&'a Entry<T>, bool)> {
     if let [only] = entries {
         return Some((only, false));
     }
@@ -189,18 +222,34 @@ fn winner<'a, T: Snapshot>(entries: &[&'a Entry<T>]) -> Option<(&'a Entry<T>, bo
         .iter()
         .map(|e| (e.snapshot.ladder(), e.snapshot.fingerprint(), *e))
         .collect();
-    let is_past = |print: Fingerprint| {
-        all.iter()
-            .any(|(_, own, e)| e.seen.before == Some(print) && *own != print)
-    };
-    let last: Vec<_> = all.iter().filter(|(_, print, _)| !is_past(*print)).copied().collect();
-    // Every snapshot is named as some other's past (a change and its undoing): content decides.
-    let open = if last.is_empty() { all } else { last };
-    let (ladder, print, entry) = *open
+    let (ends, is_circle) = ends(&all, prior);
+    let open: Vec<_> = all.iter().filter(|(_, print, _)| ends.contains(print)).collect();
+    let (ladder, print, entry) = open
         .iter()
         .max_by_key(|(ladder, print, e)| (*ladder, *print, &e.seen))?;
-    let undecided = open.iter().any(|(l, p, _)| *l == ladder && *p != print);
-    Some((entry, undecided))
+    let is_tied = open.iter().any(|(l, p, _)| l == ladder && p != print);
+    Some((entry, is_circle || is_tied))
+}
+
+/// Contents in which the steps of one second end, and whether they only go in a circle.
+fn ends<T>(all: &[(u8, Fingerprint, &Entry<T>)], prior: Option<Fingerprint>) -> (BTreeSet<Fingerprint>, bool) {
+    let steps: BTreeSet<(Fingerprint, Fingerprint)> = all
+        .iter()
+        .filter_map(|(_, to, e)| Some((e.seen.before?, *to)))
+        .filter(|(from, to)| from != to && !mutant::is(Mutant::PastIgnored))
+        .collect();
+    let contents: BTreeSet<Fingerprint> = all.iter().map(|(_, print, _)| *print).collect();
+    let comes = |print: Fingerprint| steps.iter().filter(|(_, to)| *to == print).count();
+    let goes = |print: Fingerprint| steps.iter().filter(|(from, _)| *from == print).count();
+    let is_end = |print: &Fingerprint| comes(*print) > goes(*print) || (comes(*print) == 0 && goes(*print) == 0);
+    let ends: BTreeSet<Fingerprint> = contents.iter().copied().filter(is_end).collect();
+    if !ends.is_empty() {
+        return (ends, false);
+    }
+    match prior.filter(|prior| contents.contains(prior)) {
+        Some(prior) => (BTreeSet::from([prior]), true),
+        None => (contents, true),
+    }
 }
 
 /// What is kept of one object: which snapshot is current, and what its snapshots said that stays true.

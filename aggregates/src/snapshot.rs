@@ -170,6 +170,9 @@ pub enum Fact {
 
 /// A normalised snapshot of a Stripe object that can be placed in a [`Register`](crate::register::Register).
 pub trait Snapshot: Clone + PartialEq + Serialize {
+    /// Whether it can return to what it was, so that changes within one second may go in a circle. Objects that only
+    /// move on are decided by their ladder.
+    const CAN_RETURN: bool = false;
     /// 0 while the object can still change; higher for ends that nothing lower overrules, however late it is stamped
     /// (a canceled subscription is 1; a lost dispute is 1 as are appeals, a won one is 2).
     fn finality(&self) -> u8;

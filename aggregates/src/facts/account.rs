@@ -72,6 +72,8 @@ pub struct CustomerSnapshot {
 }
 
 impl Snapshot for CustomerSnapshot {
+    const CAN_RETURN: bool = true;
+
     fn finality(&self) -> u8 {
         u8::from(self.deleted)
     }

@@ -181,6 +181,8 @@ pub struct SubscriptionSnapshot {
 }
 
 impl Snapshot for SubscriptionSnapshot {
+    const CAN_RETURN: bool = true;
+
     fn finality(&self) -> u8 {
         u8::from(matches!(
             self.status,

@@ -492,7 +492,12 @@ fn no_number_in_schema(path: &str, text: &str) -> Faults {
         return Vec::new();
     }
     let squeezed: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-    if squeezed.contains("\"number\"") {
+    // A field may be called "number"; only a type of that name is refused, alone or in a list of types.
+    let is_float = |after: &str| match after.strip_prefix('[') {
+        Some(list) => list.split(']').next().is_some_and(|list| list.contains("\"number\"")),
+        None => after.starts_with("\"number\""),
+    };
+    if squeezed.split("\"type\":").skip(1).any(is_float) {
         vec![(
             1,
             "an event field of JSON type number; use integer minor units".to_owned(),

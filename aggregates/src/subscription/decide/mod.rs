@@ -21,6 +21,7 @@ use super::seen::{
 use super::state::AccountState;
 use crate::facts::SubscriptionSnapshot;
 use crate::ids::PriceId;
+use crate::mutant::{self, Mutant};
 use crate::observation::{Observation, Observed};
 use crate::plan::Catalogue;
 use crate::register::Book;
@@ -107,7 +108,10 @@ fn observe(state: &AccountState, observation: &Observation, prices: &dyn PriceBo
     );
     let mut refresh = Vec::new();
     if !state.is_known(recorded.carried()) {
-        let (labelled, wanted) = label(state, recorded);
+        let (mut labelled, wanted) = label(state, recorded);
+        if mutant::is(Mutant::ConfirmationSkipped) {
+            labelled.retain(|event| !matches!(event, SubscriptionEvent::SnapshotConfirmed(_)));
+        }
         events.extend(labelled);
         refresh = wanted;
     }
@@ -199,7 +203,7 @@ impl<T: Snapshot> Weighed<T> {
         names: Vec<fn(S) -> SubscriptionEvent>,
         wrap: fn(S) -> SnapshotRecorded,
     ) -> Vec<SubscriptionEvent> {
-        if names.is_empty() {
+        if names.is_empty() || (self.is_late() && mutant::is(Mutant::LateFactUnnamed)) {
             let recorded = wrap(seen);
             return vec![if self.is_late() {
                 SubscriptionEvent::LateSnapshotRecorded(recorded)
