@@ -1,6 +1,8 @@
 //! The subledger service.
 
+pub mod app;
 pub mod auth;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod demo;

@@ -1,3 +1,10 @@
-//! The `subledger` binary.
+//! The `subledger` binary: parse, call, exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    subledger::auth::crypto::install();
+    subledger::cli::Cli::parse().run()
+}

@@ -27,6 +27,10 @@ use crate::config::Config;
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Longest wait for an answer: the server gives up on a request after 30 s itself.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(40);
+/// Times a command waits out a rate limit before it gives up: an import may run for hours, but not stand still.
+const LIMITED_TIMES_MAX: u32 = 10;
+/// Longest wait for one rate limit to pass: windows are a minute long.
+const LIMITED_TIME_MAX: Duration = Duration::from_secs(60);
 /// Longest wait for a sign of life of the server that `serve.json` names.
 const ALIVE_TIME_MAX: Duration = Duration::from_secs(2);
 
@@ -59,6 +63,12 @@ enum Way {
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) body: Value,
+}
+
+/// How one call went.
+enum Called {
+    Ended(Result<Answer, Failure>),
+    Limited(Duration),
 }
 
 /// A path below the API, escaped segment by segment, with its query.
@@ -141,6 +151,19 @@ impl Api {
     }
 
     async fn call(&self, method: Method, path: &Path, body: Option<&Value>) -> Result<Answer, Failure> {
+        for _ in 0..LIMITED_TIMES_MAX {
+            match self.call_once(method.clone(), path, body).await? {
+                Called::Ended(outcome) => return outcome,
+                Called::Limited(pause) => tokio::time::sleep(pause.min(LIMITED_TIME_MAX)).await,
+            }
+        }
+        Err(Failure::new(
+            Exit::Store,
+            "the server kept answering that there are too many requests; try again later",
+        ))
+    }
+
+    async fn call_once(&self, method: Method, path: &Path, body: Option<&Value>) -> Result<Called, Failure> {
         let sent = tokio::time::timeout(ANSWER_TIME_MAX, self.send(method, path, body)).await;
         let (status, bytes) = sent.map_err(|_| {
             Failure::new(
@@ -152,11 +175,15 @@ impl Api {
             )
         })??;
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        if status.is_success() {
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            let pause = body.get("retry_after").and_then(Value::as_u64).unwrap_or(1).max(1);
+            return Ok(Called::Limited(Duration::from_secs(pause)));
+        }
+        Ok(Called::Ended(if status.is_success() {
             Ok(Answer { status, body })
         } else {
             Err(refused(status, &body))
-        }
+        }))
     }
 
     async fn send(&self, method: Method, path: &Path, body: Option<&Value>) -> Result<(StatusCode, Bytes), Failure> {

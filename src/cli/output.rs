@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 
 use comfy_table::{ContentArrangement, Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
 use super::exit::{Exit, Failure};
@@ -120,6 +121,16 @@ impl Voice {
             }
             Ok(()) | Err(_) => Ok(()),
         }
+    }
+
+    /// A bar on stderr; invisible without a terminal and with `--quiet`.
+    pub(super) fn bar(self, what: &str) -> ProgressBar {
+        if self.quiet || !std::io::stderr().is_terminal() {
+            return ProgressBar::hidden();
+        }
+        let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}, {eta} left");
+        let bar = ProgressBar::new(0).with_message(what.to_owned());
+        style.map_or_else(|_| bar.clone(), |style| bar.clone().with_style(style))
     }
 
     /// A word to people, on stderr; silent with `--quiet`.

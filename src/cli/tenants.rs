@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use futures::StreamExt;
+use indicatif::ProgressBar;
 use serde_json::json;
 
 use self::rows::{Row, RowError};
@@ -67,18 +68,20 @@ pub(super) async fn run(command: Command, shared: &Shared) -> Result<Exit, Failu
         return report(tally, true, shared);
     }
     let api = shared.api().await?;
-    send(&api, good, &mut tally).await;
+    send(&api, good, &mut tally, &shared.bar("rows")).await;
     api.close().await;
     report(tally, false, shared)
 }
 
-async fn send(api: &Api, rows: Vec<Row>, tally: &mut Tally) {
+async fn send(api: &Api, rows: Vec<Row>, tally: &mut Tally, bar: &ProgressBar) {
+    bar.set_length(rows.len() as u64);
     let put = |row: Row| async move {
         let path = Path::of(&["v1", "tenants", &row.tenant]);
         (row.line, api.put(&path, &row.body).await)
     };
     let mut answers = futures::stream::iter(rows).map(put).buffer_unordered(IN_FLIGHT);
     while let Some((line, answer)) = answers.next().await {
+        bar.inc(1);
         match answer {
             Ok(answer) if answer.status.as_u16() == 201 => tally.created += 1,
             Ok(_) => tally.known += 1,

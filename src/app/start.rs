@@ -1,0 +1,305 @@
+//! Start and stop.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use aggregates::ids::PriceId;
+use aggregates::subscription::{PriceBook, seen::PlanRef};
+use axum::Router;
+use projections::db::{Db, DbConfig, Mode as LedgerMode};
+use projections::runner::{Role, Runner};
+use secrecy::ExposeSecret;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::AppError;
+use super::local::{Announcement, Running};
+use super::parts::Started;
+use crate::auth::api_key::AdminToken;
+use crate::clock::Clock;
+use crate::config::{Config, StripeMode};
+use crate::directory::Directory;
+use crate::http::state::Service;
+use crate::http::{TABLE, router, server};
+use crate::inbox::receive::{HandOff, Receiver};
+use crate::inbox::{NewReceipt, ReceiptStore};
+use crate::lease::{Keeper, Role as LeaseRole};
+use crate::plans::registry::Registry;
+use crate::plans::{self, Source};
+use crate::process::apply_webhooks::{ApplyWebhooks, Parts as WorkerParts};
+use crate::stripe::translate::Translator;
+
+/// Name of the SQLite file in the data directory.
+const SQLITE_FILE: &str = "ledger.db";
+
+/// A started service; it serves once [`App::run`] is called.
+pub struct App {
+    core: Core,
+    api: Option<(TcpListener, String, Announcement)>,
+    metrics: TcpListener,
+}
+
+/// The same routes without a listener: for commands that find no running server.
+pub struct Offline(Core);
+
+/// What serves, whoever calls it.
+struct Core {
+    db: Db,
+    service: Service,
+    workers: Option<Workers>,
+    runner: Runner,
+}
+
+/// The loops of a process that works.
+struct Workers {
+    apply: ApplyWebhooks,
+    keeper: Keeper,
+}
+
+/// How the configured ledger is opened.
+#[must_use]
+pub fn database_config(config: &Config, clock: &Clock) -> DbConfig {
+    let url = match &config.store.url {
+        Some(url) => url.expose_secret().to_owned(),
+        None => format!("sqlite:{}", config.store.data_dir.join(SQLITE_FILE).display()),
+    };
+    let mut db = DbConfig::new(&url, clock.now());
+    db.partitions = config.store.partitions;
+    db.connections = config.store.connections;
+    db.accept_unsafe_server = config.store.accept_unsafe_server;
+    db.mode = match config.stripe.mode {
+        StripeMode::Test => LedgerMode::Test,
+        StripeMode::Live => LedgerMode::Live,
+    };
+    db
+}
+
+async fn listen(address: SocketAddr, key: &'static str) -> Result<TcpListener, AppError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| AppError::Listen { address, key, source })
+}
+
+/// Which plan a price stands for, by the catalogue in force.
+struct Prices(Registry);
+
+impl PriceBook for Prices {
+    fn plan_of(&self, price: &PriceId) -> Option<PlanRef> {
+        let catalogue = self.0.current();
+        let (plan, _) = catalogue.plan_of_price(price)?;
+        Some(PlanRef {
+            code: plan.code.clone(),
+            version: catalogue.version(),
+        })
+    }
+}
+
+/// A hand-off whose worker is named later: the receiver must exist before the worker that reads its store.
+fn hand_off_to(worker: Arc<OnceLock<HandOff>>) -> HandOff {
+    Arc::new(move |fresh: Vec<NewReceipt>| {
+        if let Some(hand_off) = worker.get() {
+            hand_off(fresh);
+        }
+    })
+}
+
+/// Makes the data directory, for this user alone where it is new.
+pub fn prepare_data_dir(path: &Path) -> Result<(), AppError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    builder.create(path).map_err(|e| AppError::file(path, &e))
+}
+
+impl Core {
+    /// Opens the store, loads the catalogue and, if it is to work, starts the loops.
+    async fn start(config: &Config, clock: &Clock, works: bool) -> Result<Self, AppError> {
+        prepare_data_dir(&config.store.data_dir)?;
+        let db = Db::open(&database_config(config, clock)).await?;
+        let source = config.plans_file.clone().map_or(Source::Bundled, Source::File);
+        let plans = Registry::open(&db, &plans::load(&source, &plans::process_env)?, clock.now()).await?;
+        let role = if works { Role::Fold } else { Role::Follow };
+        let ticks = clock.clone();
+        let runner = Runner::start(&db, role, Arc::new(move || ticks.now())).await?;
+        let receipts = ReceiptStore::new(db.clone());
+        let worker = Arc::new(OnceLock::new());
+        let receiver = Receiver::start(receipts.clone(), hand_off_to(Arc::clone(&worker)));
+        let workers = if works {
+            let workers = Workers::start(config, clock, &db, &receipts, &plans).await;
+            let _ = worker.set(workers.apply.hand_off());
+            Some(workers)
+        } else {
+            None
+        };
+        let started = Started {
+            config,
+            clock,
+            db: &db,
+            runner: &runner,
+            plans,
+            receiver,
+            receipts,
+            admin_token: AdminToken::try_new()?,
+        };
+        let service = Service::new(started.into_parts()?);
+        Ok(Self {
+            db,
+            service,
+            workers,
+            runner,
+        })
+    }
+
+    /// Finishes what was taken in and closes the store.
+    async fn stop(self) {
+        self.service.receiver.stop().await;
+        if let Some(workers) = self.workers {
+            workers.apply.stop().await;
+            workers.keeper.stop().await;
+        }
+        self.runner.stop().await;
+        self.db.close().await;
+    }
+}
+
+impl Workers {
+    async fn start(config: &Config, clock: &Clock, db: &Db, receipts: &ReceiptStore, plans: &Registry) -> Self {
+        let keeper = Keeper::start(db.clone(), LeaseRole::Part, config.worker.instance.clone()).await;
+        let held = keeper.watch();
+        let apply = ApplyWebhooks::start(WorkerParts {
+            db: db.clone(),
+            directory: Directory::new(db.clone(), clock.clone()),
+            receipts: receipts.clone(),
+            translator: Translator::new(&plans.current().terms().tenant_keys),
+            prices: Arc::new(Prices(plans.clone())),
+            live: config.stripe.mode == StripeMode::Live,
+            held: Arc::new(move || held.borrow().keys().copied().collect()),
+            clock: clock.clone(),
+        });
+        Self { apply, keeper }
+    }
+}
+
+impl Offline {
+    /// Opens the store for one command; nothing listens and nothing works in the background.
+    pub async fn open(config: &Config) -> Result<Self, AppError> {
+        let core = Core::start(config, &Clock::system(), false).await?;
+        core.service.lifecycle.ready();
+        Ok(Self(core))
+    }
+
+    /// The routes.
+    #[must_use]
+    pub fn router(&self) -> Router {
+        router::build(TABLE, &self.0.service)
+    }
+
+    /// A token with every scope, good for these routes.
+    #[must_use]
+    pub fn admin_token(&self) -> String {
+        self.0.service.admin_token.reveal().to_owned()
+    }
+
+    /// Closes the store.
+    pub async fn close(self) {
+        self.0.stop().await;
+    }
+}
+
+impl App {
+    /// Binds the addresses, opens the store and starts everything configuration asks for.
+    pub async fn start(config: &Config, clock: Clock) -> Result<Self, AppError> {
+        let api = listen(config.http.listen, "http.listen").await?;
+        let metrics = listen(config.http.metrics_listen, "http.metrics_listen").await?;
+        let url = match api.local_addr() {
+            Ok(address) => format!("http://{address}"),
+            Err(_) => config.http.public_url.clone(),
+        };
+        let core = Core::start(config, &clock, config.worker.enabled).await?;
+        let token = core.service.admin_token.reveal().to_owned();
+        let running = Running {
+            url: url.clone(),
+            token,
+            pid: std::process::id(),
+        };
+        let announcement = running.announce(&config.store.data_dir)?;
+        Ok(Self {
+            core,
+            api: Some((api, url, announcement)),
+            metrics,
+        })
+    }
+
+    /// The loops alone, beside processes that serve: Postgres only.
+    pub async fn start_worker(config: &Config, clock: Clock) -> Result<Self, AppError> {
+        if config.store.url.is_none() {
+            return Err(AppError::WorkerOnSqlite);
+        }
+        let metrics = listen(config.http.metrics_listen, "http.metrics_listen").await?;
+        let core = Core::start(config, &clock, true).await?;
+        Ok(Self {
+            core,
+            api: None,
+            metrics,
+        })
+    }
+
+    /// Where the API is reached on this machine, without a slash at the end; empty for a worker.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.api.as_ref().map(|(_, url, _)| url.clone()).unwrap_or_default()
+    }
+
+    /// The token of `serve.json`.
+    #[must_use]
+    pub fn admin_token(&self) -> String {
+        self.core.service.admin_token.reveal().to_owned()
+    }
+
+    /// Serves until `stop` ends or the storage fails for good; then drains and closes.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), AppError> {
+        let Self { core, api, metrics } = self;
+        let (told, stopped) = watch::channel(false);
+        let ended = |mut stopped: watch::Receiver<bool>| async move {
+            let _ = stopped.wait_for(|stop| *stop).await;
+        };
+        let measured = tokio::spawn(server::serve(
+            metrics,
+            router::metrics_router(&core.service),
+            ended(stopped.clone()),
+        ));
+        let (serving, _announcement) = match api {
+            Some((listener, url, announcement)) => {
+                tracing::info!(http.url = %url, store = ?core.db.kind(), parts = core.db.parts(), "serving");
+                let routes = router::build(TABLE, &core.service);
+                (
+                    Some(tokio::spawn(server::serve(listener, routes, ended(stopped)))),
+                    Some(announcement),
+                )
+            }
+            None => (None, None),
+        };
+        core.service.lifecycle.ready();
+        let failure = tokio::select! {
+            () = stop => None,
+            failure = core.db.failed() => Some(failure),
+        };
+        core.service.lifecycle.stop();
+        let _ = told.send(true);
+        if let Some(failure) = failure {
+            // Storage that failed a sync is not written to again, not even to tidy up.
+            return Err(failure.into());
+        }
+        if let Some(serving) = serving {
+            let _ = serving.await;
+        }
+        core.stop().await;
+        measured.abort();
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
