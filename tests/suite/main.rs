@@ -10,6 +10,7 @@
 )]
 
 mod catalogue;
+mod contract;
 mod flows;
 mod harness;
 mod http;

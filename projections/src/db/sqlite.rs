@@ -13,6 +13,8 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqliteConnection, SqlitePool};
 
+use crate::failpoint;
+
 use super::error::OpenError;
 use super::writer::Writer;
 
@@ -68,7 +70,7 @@ fn lock(database: &Path, holder: &str) -> Result<LockFile, OpenError> {
         .truncate(false)
         .open(&path)
         .map_err(io)?;
-    if file.try_lock().is_err() {
+    if file.try_lock().is_err() && !failpoint::mutant("lock-file-ignored") {
         let mut text = String::new();
         let _ = file.read_to_string(&mut text);
         let text = text.trim();

@@ -12,6 +12,9 @@ const PASS: u8 = 0;
 const DOWN: u8 = 1;
 const LOSE_COMMIT: u8 = 2;
 
+/// The simple query that ends a transaction, as the client writes it.
+const COMMIT: &[u8] = b"Q\0\0\0\x0bCOMMIT\0";
+
 /// Bytes moved at once; larger than any message of the tests' statements is not needed.
 const CHUNK: usize = 64 * 1024;
 
@@ -107,7 +110,7 @@ async fn relay(client: TcpStream, server: TcpStream, shared: Arc<Shared>) {
         tokio::select! {
             read = from_client.read(&mut up) => {
                 let Some(bytes) = forward(read, &up, &mut to_server).await else { return };
-                let commit = bytes.windows(6).any(|window| window.eq_ignore_ascii_case(b"commit"));
+                let commit = bytes.windows(COMMIT.len()).any(|window| window == COMMIT);
                 let wanted = shared.mode.compare_exchange(LOSE_COMMIT, PASS, Ordering::SeqCst, Ordering::SeqCst);
                 match (commit, wanted) {
                     (true, Ok(_)) => commit_sent = true,

@@ -51,7 +51,7 @@ impl Launch {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
         command.args(arguments).env_clear().current_dir(&self.data_dir);
-        for name in ["PATH", "HOME", "TMPDIR"] {
+        for name in ["PATH", "HOME", "TMPDIR", "SUBLEDGER_MUTANT"] {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
             }

@@ -1,0 +1,108 @@
+//! Each planted fault is switched on and must turn its named test red: a test that cannot fail proves nothing.
+
+use std::process::Command;
+
+use projections::failpoint::MUTANTS;
+
+use crate::support::{figure, postgres, skipped};
+
+/// Which test catches which planted fault; `true` when the fault lies in Postgres code only.
+const CAUGHT: &[(&str, &str, bool)] = &[
+    (
+        "ack-before-commit",
+        "contract::keys::another_request_under_a_used_key_is_refused",
+        true,
+    ),
+    (
+        "skip-inbox-mark",
+        "contract::keys::a_key_with_nothing_to_record_is_remembered_too",
+        false,
+    ),
+    (
+        "position-taken-early",
+        "contract::racing::a_reader_beside_sixteen_writers_sees_every_position_once",
+        true,
+    ),
+    (
+        "conflict-is-success",
+        "contract::append::a_conflict_is_reported_and_nothing_of_the_loser_is_recorded",
+        false,
+    ),
+    (
+        "retry-without-key",
+        "contract::append::a_lost_answer_to_commit_is_asked_again_under_its_key",
+        true,
+    ),
+    (
+        "savepoint-leak",
+        "contract::append::a_failing_append_harms_none_of_those_that_commit_with_it",
+        false,
+    ),
+    (
+        "key-reuse-ignored",
+        "contract::keys::another_request_under_a_used_key_is_refused",
+        false,
+    ),
+    (
+        "hash-without-lengths",
+        "contract::append::moving_a_byte_over_a_border_of_fields_changes_the_hash",
+        false,
+    ),
+    (
+        "lock-file-ignored",
+        "contract::append::a_second_process_on_the_sqlite_file_is_refused_by_name",
+        false,
+    ),
+    (
+        "stale-fence-accepted",
+        "contract::work::a_worker_that_lost_its_lease_cannot_settle_an_effect",
+        false,
+    ),
+];
+
+/// Runs one test of this binary with a planted fault; answers whether it failed, and what it printed.
+fn fails(test: &str, mutant: &str) -> (bool, String) {
+    let output = Command::new(std::env::current_exe().expect("this test binary"))
+        .args(["--exact", test, "--test-threads", "1"])
+        .env("SUBLEDGER_MUTANT", mutant)
+        .env_remove("SUBLEDGER_SKIPPED_FILE")
+        .env_remove("SUBLEDGER_FIGURES_FILE")
+        .env_remove("NEXTEST_RUN_ID")
+        .envs(postgres::shared_server().map(|url| ("TEST_DATABASE_URL", url)))
+        .output()
+        .expect("this test binary");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(!text.contains("running 0 tests"), "no test is called {test}");
+    (!output.status.success(), text)
+}
+
+#[test]
+fn every_planted_fault_turns_its_named_test_red() {
+    let mut survived = Vec::new();
+    let mut caught = 0;
+    for (mutant, test, postgres_only) in CAUGHT {
+        if *postgres_only && postgres::shared_server().is_none() {
+            skipped(&format!("planted fault {mutant}: it needs Postgres"));
+            continue;
+        }
+        let (failed, text) = fails(test, mutant);
+        caught += usize::from(failed);
+        if !failed {
+            survived.push(format!("{mutant} survived {test}:\n{text}"));
+        }
+    }
+    assert!(survived.is_empty(), "{}", survived.join("\n"));
+    figure(&format!(
+        "planted faults: {caught} of {caught} turned their named test red"
+    ));
+}
+
+#[test]
+fn every_planted_fault_has_a_test() {
+    let untested: Vec<&str> = MUTANTS
+        .iter()
+        .map(|(name, _)| *name)
+        .filter(|name| !CAUGHT.iter().any(|(caught, ..)| caught == name))
+        .collect();
+    assert!(untested.is_empty(), "name the test that catches {untested:?} in CAUGHT");
+}
