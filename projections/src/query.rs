@@ -3,12 +3,14 @@
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 
-use crate::db::{Db, DbError, Pool, part_to_sql};
+use aggregates::time::Timestamp;
+
+use crate::db::{Db, DbError, Pool, part_to_sql, position_to_sql};
 use crate::projection::{FoldError, Projection};
 use crate::runner::{Freshness, Progress};
-use crate::table::postgres::PgSource;
+use crate::table::postgres::{PgSource, part_of_row, signed};
 use crate::table::sqlite::SqliteSource;
-use crate::table::{Key, RowError, Slot};
+use crate::table::{Key, RowError, RowSource, Slot};
 use crate::views::View;
 
 /// A question could not be answered.
@@ -94,4 +96,138 @@ pub(crate) fn read_pg<P: Projection>(row: &PgRow) -> Result<(Key, P::Row), Query
 
 pub(crate) fn read_sqlite<P: Projection>(row: &SqliteRow) -> Result<(Key, P::Row), QueryError> {
     Ok(P::read(&mut SqliteSource::new(row))?)
+}
+
+/// A value bound to a statement.
+#[derive(Clone, Debug)]
+pub(crate) enum Bind {
+    Text(String),
+    Int(i64),
+    Time(Timestamp),
+    /// Parts, as a list.
+    Parts(Vec<u32>),
+    /// Positions, as a list.
+    Positions(Vec<u64>),
+    /// Texts, as a list.
+    Texts(Vec<String>),
+}
+
+/// A row of either store; its first column, `part`, was taken.
+pub(crate) enum AnySource<'r> {
+    Postgres(PgSource<'r>),
+    Sqlite(SqliteSource<'r>),
+}
+
+impl RowSource for AnySource<'_> {
+    fn text(&mut self) -> Result<Option<String>, RowError> {
+        match self {
+            Self::Postgres(row) => row.text(),
+            Self::Sqlite(row) => row.text(),
+        }
+    }
+    fn int(&mut self) -> Result<Option<i64>, RowError> {
+        match self {
+            Self::Postgres(row) => row.int(),
+            Self::Sqlite(row) => row.int(),
+        }
+    }
+    fn time(&mut self) -> Result<Option<Timestamp>, RowError> {
+        match self {
+            Self::Postgres(row) => row.time(),
+            Self::Sqlite(row) => row.time(),
+        }
+    }
+}
+
+/// SQL that grows with its filters; `$n` is understood by both stores.
+pub(crate) struct Statement {
+    pub(crate) sql: String,
+    binds: Vec<Bind>,
+}
+
+impl Statement {
+    pub(crate) fn new(sql: impl Into<String>) -> Self {
+        Self {
+            sql: sql.into(),
+            binds: Vec::new(),
+        }
+    }
+
+    pub(crate) fn push(&mut self, sql: &str) -> &mut Self {
+        self.sql.push_str(sql);
+        self
+    }
+
+    /// The place of a bound value.
+    pub(crate) fn bind(&mut self, value: Bind) -> &mut Self {
+        self.binds.push(value);
+        self.sql.push('$');
+        self.sql.push_str(&self.binds.len().to_string());
+        self
+    }
+
+    /// Runs it and reads every row: its part, then its columns. Lists are arrays on Postgres, JSON on SQLite.
+    pub(crate) async fn fetch<T>(
+        &self,
+        pool: Pool<'_>,
+        read: impl Fn(u32, &mut AnySource<'_>) -> Result<T, RowError>,
+    ) -> Result<Vec<T>, QueryError> {
+        let mut found = Vec::new();
+        match pool {
+            Pool::Postgres(pool) => {
+                let mut query = sqlx::query(&self.sql);
+                for bind in &self.binds {
+                    query = match bind.clone() {
+                        Bind::Text(text) => query.bind(text),
+                        Bind::Int(number) => query.bind(number),
+                        Bind::Time(at) => query.bind(at.to_chrono()),
+                        Bind::Parts(list) => query.bind(list.into_iter().map(signed).collect::<Vec<i32>>()),
+                        Bind::Positions(list) => query.bind(positions(list)?),
+                        Bind::Texts(list) => query.bind(list),
+                    };
+                }
+                for row in query.fetch_all(pool).await? {
+                    found.push(read(part_of_row(&row)?, &mut AnySource::Postgres(PgSource::new(&row)))?);
+                }
+            }
+            Pool::Sqlite(pool) => {
+                let mut query = sqlx::query(&self.sql);
+                for bind in &self.binds {
+                    query = match bind.clone() {
+                        Bind::Text(text) => query.bind(text),
+                        Bind::Int(number) => query.bind(number),
+                        Bind::Time(at) => query.bind(at.micros()),
+                        Bind::Parts(list) => query.bind(json(&list)?),
+                        Bind::Positions(list) => query.bind(json(&list)?),
+                        Bind::Texts(list) => query.bind(json(&list)?),
+                    };
+                }
+                for row in query.fetch_all(pool).await? {
+                    found.push(read(0, &mut AnySource::Sqlite(SqliteSource::new(&row)))?);
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn positions(list: Vec<u64>) -> Result<Vec<i64>, DbError> {
+    list.into_iter().map(position_to_sql).collect()
+}
+
+fn json<T: serde::Serialize>(list: &[T]) -> Result<String, RowError> {
+    serde_json::to_string(list).map_err(RowError::new)
+}
+
+/// Text for a LIKE that finds `text` anywhere, taken literally (`escape '\'`), in lower case.
+pub(crate) fn anywhere(text: &str) -> String {
+    let mut pattern = String::from("%");
+    for c in text.to_lowercase().chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    pattern
 }

@@ -1,5 +1,7 @@
 //! Invoices: one row an invoice.
 
+pub mod list;
+
 use aggregates::subscription::InvoiceBook;
 use aggregates::time::Timestamp;
 

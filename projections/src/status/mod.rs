@@ -1,5 +1,7 @@
 //! Where accounts stand: one row an account.
 
+pub mod list;
+
 use aggregates::subscription::standing::{AccessPolicy, Standing, primary};
 use aggregates::time::Timestamp;
 

@@ -1,5 +1,7 @@
 //! The audit index: one slim row an event, for finding; payload, cause and hashes are read from the log itself.
 
+pub mod list;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{LazyLock, RwLock};
