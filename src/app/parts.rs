@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use projections::db::Db;
+use projections::rebuild::Rebuilds;
 use projections::runner::Runner;
 use secrecy::ExposeSecret;
 
@@ -69,6 +70,7 @@ impl Started<'_> {
             receipts: self.receipts,
             progress: self.runner.progress().clone(),
             cache: self.runner.cache().clone(),
+            rebuilds: Rebuilds::start(self.db, self.runner),
         })
     }
 }

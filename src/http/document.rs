@@ -69,6 +69,7 @@ and `Ledger-View-Age`.";
 
 fn complete(operation: &mut Value, row: &Row) {
     operation["tags"] = json!([row.chapter]);
+    operation["operationId"] = row.name.into();
     match row.access {
         Access::Public | Access::Stripe => operation["security"] = json!([]),
         Access::Any | Access::Scope(_) => operation["security"] = json!([{ "bearer": [] }]),

@@ -1,13 +1,19 @@
 //! Figures for OpenMetrics, answered on a listener of their own.
 
 use std::sync::Mutex;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use projections::runner::Progress;
+use projections::views::View;
 use prometheus_client::encoding::{EncodeLabelSet, text::encode};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+
+use crate::inbox::receive::ReceiveCounters;
 
 /// Upper ends of the latency buckets, in seconds: around the promised 2 ms and 40 ms.
 const LATENCY_SECONDS: [f64; 12] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.1, 0.25, 1.0, 5.0, 30.0];
@@ -22,6 +28,16 @@ struct ReasonLabel {
     reason: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ViewLabel {
+    view: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabel {
+    outcome: &'static str,
+}
+
 /// Counters of the HTTP border.
 pub struct HttpMetrics {
     registry: Mutex<Registry>,
@@ -31,6 +47,10 @@ pub struct HttpMetrics {
     credentials: Family<ReasonLabel, Counter>,
     signatures: Family<ReasonLabel, Counter>,
     clock_findings: Counter,
+    view_lag: Family<ViewLabel, Gauge>,
+    view_age: Family<ViewLabel, Gauge>,
+    receipts: Family<OutcomeLabel, Gauge>,
+    waiting: Gauge,
 }
 
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -52,6 +72,27 @@ impl Default for HttpMetrics {
         registry.register("auth_refused", "Credentials refused, by reason", credentials.clone());
         let signatures = Family::<ReasonLabel, Counter>::default();
         registry.register("webhook_refused", "Webhooks refused, by reason", signatures.clone());
+        let view_lag = Family::<ViewLabel, Gauge>::default();
+        registry.register(
+            "view_lag_events",
+            "Events that wait for a view, over all parts",
+            view_lag.clone(),
+        );
+        let view_age = Family::<ViewLabel, Gauge>::default();
+        let help = "Milliseconds the oldest event has waited for a view; 0 when none does";
+        registry.register("view_age_milliseconds", help, view_age.clone());
+        let receipts = Family::<OutcomeLabel, Gauge>::default();
+        registry.register(
+            "webhook_receipts",
+            "Deliveries since the start, by outcome of storing them",
+            receipts.clone(),
+        );
+        let waiting = Gauge::default();
+        registry.register(
+            "webhook_waiting",
+            "Deliveries that wait for the store now",
+            waiting.clone(),
+        );
         let clock_findings = Counter::default();
         let help = "Webhooks signed in the future beyond the tolerance: this machine's clock may be behind";
         registry.register("webhook_clock_findings", help, clock_findings.clone());
@@ -63,6 +104,10 @@ impl Default for HttpMetrics {
             credentials,
             signatures,
             clock_findings,
+            view_lag,
+            view_age,
+            receipts,
+            waiting,
         }
     }
 }
@@ -105,6 +150,28 @@ impl HttpMetrics {
     /// A webhook was signed in our future.
     pub fn clock_behind(&self) {
         self.clock_findings.inc();
+    }
+
+    /// Takes the figures that others keep, before they are told.
+    pub fn sample(&self, progress: &Progress, inbox: &ReceiveCounters, waiting: usize) {
+        let whole = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        for view in View::ALL {
+            let label = ViewLabel { view: view.name() };
+            self.view_lag.get_or_create(&label).set(whole(progress.lag(view)));
+            let age = progress.oldest_wait_micros(view).div_ceil(1_000);
+            self.view_age.get_or_create(&label).set(whole(age));
+        }
+        for (outcome, count) in [
+            ("stored", &inbox.stored),
+            ("duplicate", &inbox.duplicates),
+            ("other_content", &inbox.other_content),
+            ("masked", &inbox.masked),
+            ("refused", &inbox.refused),
+        ] {
+            let count = whole(count.load(Ordering::Relaxed));
+            self.receipts.get_or_create(&OutcomeLabel { outcome }).set(count);
+        }
+        self.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
     }
 
     /// The OpenMetrics text.

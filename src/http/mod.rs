@@ -21,7 +21,7 @@ pub mod server;
 pub mod state;
 
 use limits::Policy;
-use resources::{inbox, keys, plans, service, webhook, whoami};
+use resources::{inbox, keys, plans, projections, service, webhook, whoami};
 use router::{Access, Row};
 
 use crate::auth::{Role, Scope};
@@ -55,6 +55,7 @@ macro_rules! table {
         /// The route table.
         pub static TABLE: &[Row] = &[$(Row {
             method: stringify!($method),
+            name: concat!(stringify!($module), "_", stringify!($handler)),
             path: $path,
             chapter: $chapter,
             least_role: role!($portal),
@@ -91,6 +92,12 @@ table! {
     POST   "/v1/api-keys"                                        "api-keys"   no      KeysAdmin          Operator   keys::create;
     POST   "/v1/api-keys/{id}/rotate"                            "api-keys"   no      KeysAdmin          Operator   keys::rotate;
     DELETE "/v1/api-keys/{id}"                                   "api-keys"   no      KeysAdmin          Operator   keys::revoke;
+
+    GET    "/v1/projections"                                     "operation"  no      SystemRead         Operator   projections::list;
+    POST   "/v1/projections/{name}/rebuild"                      "operation"  no      SystemWrite        Operator   projections::rebuild;
+    POST   "/v1/projections/{name}/swap"                         "operation"  no      SystemWrite        Operator   projections::swap_slots;
+    POST   "/v1/projections/{name}/roll-back"                    "operation"  no      SystemWrite        Operator   projections::roll_back;
+    POST   "/v1/projections/{name}/skip"                         "operation"  no      SystemWrite        Operator   projections::skip;
 }
 
 #[cfg(test)]

@@ -38,6 +38,8 @@ pub enum Access {
 pub struct Row {
     /// `GET`, `PUT`, `POST`, `DELETE`.
     pub method: &'static str,
+    /// Name of the operation in the document, `<module>_<handler>`.
+    pub name: &'static str,
     /// Path with `{parameters}`.
     pub path: &'static str,
     /// Chapter of the document.
@@ -127,6 +129,11 @@ fn cors(service: &Service) -> Option<CorsLayer> {
 pub fn metrics_router(service: &Service) -> Router {
     let service = service.clone();
     let text = move || {
+        service.metrics.sample(
+            &service.progress,
+            service.receiver.counters(),
+            service.receiver.waiting(),
+        );
         let text = service.metrics.text();
         let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
         async move { ([(axum::http::header::CONTENT_TYPE, kind)], text) }

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, header};
 use ipnet::IpNet;
 use projections::cache::Cache;
 use projections::db::Db;
+use projections::rebuild::Rebuilds;
 use projections::runner::Progress;
 
 use super::limits::RateLimits;
@@ -108,6 +109,8 @@ pub struct Parts {
     pub receipts: ReceiptStore,
     /// How far the views are.
     pub progress: Progress,
+    /// Rebuilds views beside the ones in use.
+    pub rebuilds: Rebuilds,
     /// Rows of accounts, kept in memory.
     pub cache: Cache,
 }

@@ -3,6 +3,7 @@
 pub mod inbox;
 pub mod keys;
 pub mod plans;
+pub mod projections;
 pub mod service;
 pub mod webhook;
 pub mod whoami;

@@ -1,5 +1,7 @@
 //! The service about itself: probes, version, the document and the pages that explain it.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -14,6 +16,9 @@ use crate::http::problem::{Answer, Problem, ProblemKind};
 use crate::http::router::document_text;
 use crate::http::state::{Phase, Service};
 use crate::http::{TABLE, document};
+
+/// Longest wait for the store's answer to a probe.
+const STORE_WAIT: Duration = Duration::from_secs(2);
 
 /// Parameters of a probe.
 #[derive(Deserialize, IntoParams)]
@@ -73,22 +78,50 @@ pub async fn startupz(State(service): State<Service>) -> Response {
 #[utoipa::path(get, path = "/readyz", params(Verbose), responses(
     (status = 200, body = Probe, description = "It should"), (status = 503, body = Probe, description = "It should not")))]
 pub async fn readyz(State(service): State<Service>, params: Params<Verbose>) -> Response {
-    let phase = service.lifecycle.phase();
-    let checks = vec![Check {
-        name: "process",
-        state: match phase {
-            Phase::Starting => "starting",
-            Phase::Ready => "ok",
-            Phase::Stopping => "stopping",
-        },
-    }];
-    let bad = checks.iter().find(|check| check.state != "ok").map(|check| check.state);
+    let process = match service.lifecycle.phase() {
+        Phase::Starting => "starting",
+        Phase::Ready => "ok",
+        Phase::Stopping => "stopping",
+    };
+    let check = |name, state| Check { name, state };
+    let checks = vec![
+        check("process", process),
+        check("store", store_state(&service).await),
+        check(
+            "store_settings",
+            if service.db.warnings().is_empty() {
+                "ok"
+            } else {
+                "unsafe"
+            },
+        ),
+        check("views", views_state(&service).await),
+    ];
+    // Old rows are served with their position while a view stands still, so that alone takes nobody's traffic away.
+    let decisive = checks.iter().filter(|check| matches!(check.name, "process" | "store"));
+    let bad = decisive.map(|check| check.state).find(|state| *state != "ok");
     let status = match bad {
         None => "ok",
         Some(state @ ("starting" | "stopping")) => state,
         Some(_) => "failing",
     };
     probe(status, params.0.verbose.map(|_| checks))
+}
+
+async fn store_state(service: &Service) -> &'static str {
+    match tokio::time::timeout(STORE_WAIT, service.db.refresh_heads()).await {
+        Ok(Ok(_)) => "ok",
+        Ok(Err(_)) => "failing",
+        Err(_) => "slow",
+    }
+}
+
+async fn views_state(service: &Service) -> &'static str {
+    match tokio::time::timeout(STORE_WAIT, projections::checkpoint::read_all(&service.db)).await {
+        Ok(Ok(found)) if found.iter().any(|found| found.stopped_reason.is_some()) => "stopped",
+        Ok(Ok(_)) => "ok",
+        Ok(Err(_)) | Err(_) => "unknown",
+    }
 }
 
 /// What runs here.
@@ -102,6 +135,8 @@ pub struct Version {
     commit: &'static str,
     /// `test` or `live`.
     mode: &'static str,
+    /// The store and its version, for instance `SQLite 3.46.0`; null while it does not answer.
+    store: Option<String>,
 }
 
 /// Name, version and commit
@@ -112,6 +147,10 @@ pub async fn version(State(service): State<Service>) -> Json<Version> {
         version: env!("CARGO_PKG_VERSION"),
         commit: service.settings.commit,
         mode: service.settings.mode.as_str(),
+        store: tokio::time::timeout(STORE_WAIT, service.db.store_version())
+            .await
+            .ok()
+            .and_then(Result::ok),
     })
 }
 

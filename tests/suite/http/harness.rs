@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request};
 use jsonwebtoken::{EncodingKey, Header, encode};
 use projections::db::{Db, DbConfig};
+use projections::rebuild::Rebuilds;
 use projections::runner::{Role, Runner};
 use serde_json::{Value, json};
 use subledger::auth::Mode;
@@ -83,19 +84,19 @@ impl Answer {
 impl App {
     /// On SQLite: for what does not depend on the store.
     pub(super) async fn new() -> Self {
-        Self::on(TestStore::sqlite()).await
+        Self::on(TestStore::sqlite(), RateLimits::default()).await
     }
 
-    /// One on every store this machine offers.
+    /// One on every store this machine offers, without request limits.
     pub(super) async fn all() -> Vec<Self> {
         let mut all = Vec::new();
         for store in stores().await {
-            all.push(Self::on(store).await);
+            all.push(Self::on(store, RateLimits::new(|_| 100_000_000)).await);
         }
         all
     }
 
-    async fn on(store: TestStore) -> Self {
+    async fn on(store: TestStore, limits: RateLimits) -> Self {
         let admin = AdminToken::try_new().expect("random bytes");
         let lifecycle = Arc::new(Lifecycle::default());
         lifecycle.ready();
@@ -130,7 +131,7 @@ impl App {
             clock,
             lifecycle: lifecycle.clone(),
             metrics: Arc::default(),
-            limits: RateLimits::default(),
+            limits,
             portal: Some(portal_verifier()),
             admin_token: admin.clone(),
             keys: KeyRing::new(KeyStore::new(db.clone()), pepper, Mode::Test),
@@ -139,6 +140,7 @@ impl App {
             endpoints: Endpoints::new().with("", Arc::new(Verifier::new(vec![secret], tolerance))),
             progress: runner.progress().clone(),
             cache: runner.cache().clone(),
+            rebuilds: Rebuilds::start(&db, &runner),
             receiver: Receiver::start(receipts.clone(), Arc::new(|_| {})),
             receipts,
             db,

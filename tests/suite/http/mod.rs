@@ -3,7 +3,10 @@
 mod edge;
 mod harness;
 mod keys;
+mod matrix;
 mod plans;
+mod projections;
 mod service;
+mod walk;
 mod webhook;
 mod whoami;

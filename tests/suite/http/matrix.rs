@@ -1,0 +1,318 @@
+//! Who may call what: every route, every kind of credential, one's own tenant, a foreign one and an unknown one.
+//!
+//! What is expected stands in [`EXPECTED`], written by hand and not derived from the route table: a route without a
+//! line here fails, and so does one whose line says something else than the service does.
+
+use serde_json::{Value, json};
+use subledger::auth::Scope;
+use subledger::http::TABLE;
+
+use super::harness::{Answer, App, NOW, portal_token, portal_token_with};
+
+/// Who a route is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum For {
+    /// Everybody.
+    All,
+    /// Whoever can sign the body.
+    Stripe,
+    /// Every valid credential.
+    Any,
+    /// One tenant's: least role of a portal token ("" = none), scope of a key.
+    Tenant(&'static str, &'static str),
+    /// Over tenants: scope of a key; nobody who is bound to a tenant.
+    Span(&'static str),
+}
+
+const EXPECTED: &[(&str, &str, For)] = &[
+    ("GET", "/livez", For::All),
+    ("GET", "/readyz", For::All),
+    ("GET", "/startupz", For::All),
+    ("GET", "/version", For::All),
+    ("GET", "/openapi.json", For::All),
+    ("GET", "/docs", For::All),
+    ("GET", "/problems/{slug}", For::All),
+    ("GET", "/v1/whoami", For::Any),
+    ("POST", "/webhooks/stripe", For::Stripe),
+    ("POST", "/webhooks/stripe/{endpoint}", For::Stripe),
+    ("GET", "/v1/webhook-inbox", For::Span("inbox:read")),
+    ("GET", "/v1/webhook-inbox/{source}/{event_id}", For::Span("inbox:read")),
+    (
+        "GET",
+        "/v1/webhook-inbox/{source}/{event_id}/raw",
+        For::Span("inbox:read"),
+    ),
+    (
+        "POST",
+        "/v1/webhook-inbox/{source}/{event_id}/replay",
+        For::Span("inbox:write"),
+    ),
+    (
+        "POST",
+        "/v1/webhook-inbox/{source}/{event_id}/discard",
+        For::Span("inbox:write"),
+    ),
+    ("POST", "/v1/webhook-inbox-replays", For::Span("inbox:write")),
+    ("GET", "/v1/plans", For::All),
+    ("GET", "/v1/plans/{plan}", For::All),
+    ("GET", "/v1/plan-comparison", For::All),
+    ("PUT", "/v1/tenants/{tenant}", For::Tenant("", "tenants:write")),
+    ("GET", "/v1/tenants/{tenant}", For::Tenant("viewer", "tenants:read")),
+    ("GET", "/v1/tenants", For::Span("tenants:read")),
+    ("GET", "/v1/unassigned-accounts", For::Span("tenants:read")),
+    (
+        "POST",
+        "/v1/unassigned-accounts/{customer}/assign",
+        For::Span("tenants:write"),
+    ),
+    (
+        "GET",
+        "/v1/tenants/{tenant}/subscription",
+        For::Tenant("viewer", "subscription:read"),
+    ),
+    (
+        "GET",
+        "/v1/tenants/{tenant}/subscription/history",
+        For::Tenant("viewer", "subscription:read"),
+    ),
+    (
+        "GET",
+        "/v1/tenants/{tenant}/entitlements",
+        For::Tenant("viewer", "entitlements:read"),
+    ),
+    (
+        "GET",
+        "/v1/tenants/{tenant}/quotas",
+        For::Tenant("viewer", "usage:read"),
+    ),
+    ("GET", "/v1/audit/events", For::Span("audit:read")),
+    ("GET", "/v1/audit/events/{address}", For::Span("audit:read")),
+    ("GET", "/v1/audit/state", For::Span("audit:read")),
+    ("GET", "/v1/api-keys", For::Span("keys:admin")),
+    ("POST", "/v1/api-keys", For::Span("keys:admin")),
+    ("POST", "/v1/api-keys/{id}/rotate", For::Span("keys:admin")),
+    ("DELETE", "/v1/api-keys/{id}", For::Span("keys:admin")),
+    ("GET", "/v1/projections", For::Span("system:read")),
+    ("POST", "/v1/projections/{name}/rebuild", For::Span("system:write")),
+    ("POST", "/v1/projections/{name}/swap", For::Span("system:write")),
+    ("POST", "/v1/projections/{name}/roll-back", For::Span("system:write")),
+    ("POST", "/v1/projections/{name}/skip", For::Span("system:write")),
+];
+
+/// Two tenants that exist and one that does not: names of one length, so that answers can be compared byte for byte.
+const OWN: &str = "tenant-own-1";
+const FOREIGN: &str = "tenant-other";
+const UNKNOWN: &str = "tenant-nowhr";
+
+#[test]
+fn every_route_has_a_line() {
+    for row in TABLE {
+        let known = EXPECTED
+            .iter()
+            .any(|(method, path, _)| (*method, *path) == (row.method, row.path));
+        assert!(known, "{} {} has no line in the tenant matrix", row.method, row.path);
+    }
+}
+
+fn lines() -> impl Iterator<Item = (&'static str, &'static str, For)> {
+    let built = |method: &str, path: &str| TABLE.iter().any(|row| (row.method, row.path) == (method, path));
+    EXPECTED
+        .iter()
+        .copied()
+        .filter(move |(method, path, _)| built(method, path))
+}
+
+/// The path with a tenant and with ids that nothing has.
+fn filled(path: &str, tenant: &str) -> String {
+    path.replace("{tenant}", tenant)
+        .replace("{slug}", "none")
+        .replace("{plan}", "none")
+        .replace("{address}", "0.999999999")
+        .replace("{customer}", "cus_none")
+        .replace("{source}", "default")
+        .replace("{event_id}", "evt_none")
+        .replace("{endpoint}", "none")
+        .replace("{id}", "zzzzzzzz")
+        .replace("{name}", "none")
+}
+
+async fn call(app: &App, method: &str, path: &str, token: Option<&str>) -> Answer {
+    let bearer = token.map(|token| format!("Bearer {token}"));
+    let mut headers = vec![("content-type", "application/json")];
+    headers.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
+    app.call(
+        method,
+        path,
+        &headers,
+        if method == "GET" || method == "DELETE" {
+            ""
+        } else {
+            "{}"
+        },
+    )
+    .await
+}
+
+/// `passed`: neither 401 nor 403; else the slug of the problem.
+fn verdict(answer: &Answer) -> String {
+    if matches!(answer.status, 401 | 403) {
+        answer.problem()
+    } else {
+        "passed".to_owned()
+    }
+}
+
+async fn key(app: &App, name: &str, scopes: &[&str], tenant: Option<&str>) -> String {
+    let made = app
+        .operate(
+            "POST",
+            "/v1/api-keys",
+            &json!({ "name": name, "scopes": scopes, "tenant": tenant }),
+        )
+        .await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    made.json()["secret"].as_str().expect("a secret").to_owned()
+}
+
+/// Every scope but this one and the one that includes it.
+fn all_but(scope: &str) -> Vec<&'static str> {
+    let writes = scope.strip_suffix(":read").map(|area| format!("{area}:write"));
+    let other = |found: &&str| *found != scope && Some(*found) != writes.as_deref();
+    Scope::ALL.iter().map(|scope| scope.as_str()).filter(other).collect()
+}
+
+async fn check(app: &App, line: (&str, &str, For), tenant: &str, token: Option<&str>, who: &str, expected: &str) {
+    let (method, path, _) = line;
+    let answer = call(app, method, &filled(path, tenant), token).await;
+    assert_eq!(
+        verdict(&answer),
+        expected,
+        "{method} {path} for {tenant} by {who}: {}",
+        answer.text()
+    );
+}
+
+const ROLES: [&str; 4] = ["viewer", "member", "billing", "admin"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_valid_credential_only_public_routes_answer() {
+    for app in App::all().await {
+        let tokens = [
+            ("nobody", None),
+            (
+                "an expired token",
+                Some(portal_token_with(OWN, "admin", &json!({ "exp": NOW - 60 }))),
+            ),
+            (
+                "a token for others",
+                Some(portal_token_with(OWN, "admin", &json!({ "aud": "other" }))),
+            ),
+            (
+                "a token of another issuer",
+                Some(portal_token_with(
+                    OWN,
+                    "admin",
+                    &json!({ "iss": "https://evil.example" }),
+                )),
+            ),
+            ("an unknown key", Some(format!("subl_test_abcdefgh_{}", "x".repeat(43)))),
+        ];
+        for line in lines() {
+            let expected = if matches!(line.2, For::All | For::Stripe) {
+                "passed"
+            } else {
+                "unauthenticated"
+            };
+            for (who, token) in &tokens {
+                check(&app, line, OWN, token.as_deref(), who, expected).await;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_portal_token_reaches_its_own_tenant_by_its_role() {
+    for app in App::all().await {
+        for line in lines() {
+            for role in ROLES {
+                let token = portal_token(OWN, role);
+                let rank = |role: &str| ROLES.iter().position(|known| *known == role);
+                for tenant in [
+                    OWN,
+                    "me",
+                    FOREIGN,
+                    UNKNOWN,
+                    "TENANT-OWN-1",
+                    "tenant-own-1%20",
+                    "cus_1",
+                    "%2e%2e",
+                ] {
+                    let own = tenant == OWN || tenant == "me";
+                    let expected = match line.2 {
+                        For::All | For::Stripe | For::Any => "passed",
+                        For::Span(_) => "forbidden",
+                        For::Tenant(least, _) if least.is_empty() || rank(role) < rank(least) => "forbidden",
+                        For::Tenant(..) if own => "passed",
+                        For::Tenant(..) => "tenant-mismatch",
+                    };
+                    check(&app, line, tenant, Some(&token), role, expected).await;
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_reaches_what_its_scope_and_tenant_say() {
+    for app in App::all().await {
+        for line in lines() {
+            let (For::Tenant(_, scope) | For::Span(scope)) = line.2 else {
+                continue;
+            };
+            let with = key(&app, "with", &[scope], None).await;
+            let without = key(&app, "without", &all_but(scope), None).await;
+            let bound = key(&app, "bound", &[scope], Some(OWN)).await;
+            for tenant in [OWN, FOREIGN, UNKNOWN] {
+                check(&app, line, tenant, Some(&with), "a key with the scope", "passed").await;
+                check(
+                    &app,
+                    line,
+                    tenant,
+                    Some(&without),
+                    "a key without the scope",
+                    "forbidden",
+                )
+                .await;
+                let expected = match line.2 {
+                    For::Tenant(..) if tenant == OWN => "passed",
+                    _ => "tenant-mismatch",
+                };
+                check(&app, line, tenant, Some(&bound), "a key bound to its tenant", expected).await;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_says_nothing_about_what_exists() {
+    for app in App::all().await {
+        for tenant in [OWN, FOREIGN] {
+            let made = app
+                .operate("PUT", &format!("/v1/tenants/{tenant}"), &json!({ "name": tenant }))
+                .await;
+            assert!(matches!(made.status, 200 | 201 | 404), "{}", made.text());
+        }
+        let token = portal_token(OWN, "admin");
+        for (method, path, _) in lines().filter(|line| matches!(line.2, For::Tenant("viewer", _))) {
+            let mut answers = Vec::new();
+            for tenant in [FOREIGN, UNKNOWN] {
+                let answer = call(&app, method, &filled(path, tenant), Some(&token)).await;
+                let mut body = answer.json();
+                body["instance"] = Value::Null;
+                body["request_id"] = Value::Null;
+                answers.push((answer.status, answer.body.len(), body));
+            }
+            assert_eq!(answers[0], answers[1], "{method} {path}");
+        }
+    }
+}
