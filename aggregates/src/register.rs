@@ -24,20 +24,34 @@ use crate::time::Timestamp;
 /// object; beyond this the lowest fingerprints are dropped, which every order drops alike.
 pub const TIED_MAX: usize = 64;
 
+/// A snapshot that is kept, with its fingerprint when it stands beside others: readers compare, they do not hash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Kept<T> {
+    entry: Entry<T>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    print: Option<Fingerprint>,
+}
+
+impl<T: Snapshot> Kept<T> {
+    fn print(&self) -> Fingerprint {
+        self.print.unwrap_or_else(|| self.entry.snapshot.fingerprint())
+    }
+}
+
 /// The snapshots of one object that matter for what is current.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Register<T> {
     /// All of the highest (finality, as_of, rank), sorted by content so that equal sets are equal bytes.
-    tied: Vec<Entry<T>>,
+    tied: Vec<Kept<T>>,
     /// Fields that at least one of them has.
     #[serde(default, skip_serializing_if = "is_none_known")]
     known: u8,
     /// The group next below, for objects whose content can return to what it was.
     #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
-    below: Vec<Entry<T>>,
+    below: Vec<Kept<T>>,
     /// For each field that none of the winning group has: the highest group that has it, sorted alike.
     #[serde(default = "BTreeMap::new", skip_serializing_if = "BTreeMap::is_empty")]
-    fallback: BTreeMap<u8, Vec<Entry<T>>>,
+    fallback: BTreeMap<u8, Vec<Kept<T>>>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands the field by reference")]
@@ -76,11 +90,11 @@ impl<T: Snapshot> Register<T> {
         }
         let mut filled = current.clone();
         for field in bits(missing) {
-            let having: Vec<&Entry<T>> = match self.fallback.get(&field) {
+            let having: Vec<&Kept<T>> = match self.fallback.get(&field) {
                 Some(below) => below.iter().collect(),
-                None => self.tied.iter().filter(|e| e.snapshot.knows() & field != 0).collect(),
+                None => having(&self.tied, field).collect(),
             };
-            if let Some((best, _)) = winner(&having, None) {
+            if let Some((best, _)) = winner(&having, || None) {
                 filled.take(field, &best.snapshot);
             }
         }
@@ -108,7 +122,7 @@ impl<T: Snapshot> Register<T> {
                 changed: entry.snapshot != current.snapshot,
                 undecided: false,
             },
-            Ordering::Equal if self.tied.contains(entry) => Placement::Twin,
+            Ordering::Equal if self.tied.iter().any(|known| known.entry == *entry) => Placement::Twin,
             Ordering::Equal => {
                 let mut after = self.clone();
                 after.record(entry.clone());
@@ -126,7 +140,7 @@ impl<T: Snapshot> Register<T> {
     /// Takes a recorded snapshot; total, and the same for every order.
     pub fn record(&mut self, entry: Entry<T>) {
         let fields = entry.snapshot.knows();
-        match self.tied.first().map(|top| group(&entry).cmp(&group(top))) {
+        match self.tied.first().map(|top| group(&entry).cmp(&group(&top.entry))) {
             Some(Ordering::Less) => return self.record_below(entry, fields & !self.known),
             Some(Ordering::Greater) => self.step_down(),
             Some(Ordering::Equal) | None => {}
@@ -143,12 +157,9 @@ impl<T: Snapshot> Register<T> {
     fn step_down(&mut self) {
         let tied = std::mem::take(&mut self.tied);
         for field in bits(std::mem::take(&mut self.known)) {
-            let having = tied
-                .iter()
-                .filter(|e| e.snapshot.knows() & field != 0)
-                .cloned()
-                .collect();
-            self.fallback.insert(field, having);
+            let mut kept: Vec<Kept<T>> = having(&tied, field).cloned().collect();
+            settle(&mut kept);
+            self.fallback.insert(field, kept);
         }
         if T::CAN_RETURN {
             self.below = tied;
@@ -165,13 +176,16 @@ impl<T: Snapshot> Register<T> {
     }
 
     fn winner(&self) -> Option<(&Entry<T>, bool)> {
-        if let [only] = self.tied.as_slice() {
-            return Some((only, false));
-        }
-        let below: Vec<&Entry<T>> = self.below.iter().collect();
-        let prior = winner(&below, None).map(|(entry, _)| entry.snapshot.fingerprint());
+        let prior = || {
+            let below: Vec<&Kept<T>> = self.below.iter().collect();
+            winner(&below, || None).map(|(entry, _)| entry.snapshot.fingerprint())
+        };
         winner(&self.tied.iter().collect::<Vec<_>>(), prior)
     }
+}
+
+fn having<T: Snapshot>(kept: &[Kept<T>], field: u8) -> impl Iterator<Item = &Kept<T>> {
+    kept.iter().filter(move |it| it.entry.snapshot.knows() & field != 0)
 }
 
 fn bits(fields: u8) -> impl Iterator<Item = u8> {
@@ -188,8 +202,8 @@ fn group<T: Snapshot>(entry: &Entry<T>) -> (u8, Timestamp, Rank) {
 }
 
 /// Keeps the highest group of what is given.
-fn raise<T: Snapshot>(best: &mut Vec<Entry<T>>, entry: Entry<T>) {
-    match best.first().map(|top| group(&entry).cmp(&group(top))) {
+fn raise<T: Snapshot>(best: &mut Vec<Kept<T>>, entry: Entry<T>) {
+    match best.first().map(|top| group(&entry).cmp(&group(&top.entry))) {
         Some(Ordering::Less) => return,
         Some(Ordering::Greater) => best.clear(),
         Some(Ordering::Equal) | None => {}
@@ -198,29 +212,40 @@ fn raise<T: Snapshot>(best: &mut Vec<Entry<T>>, entry: Entry<T>) {
 }
 
 /// Into a group, sorted by content; the lowest go when there are too many.
-fn insert<T: Snapshot>(entries: &mut Vec<Entry<T>>, entry: Entry<T>) {
-    if entries.is_empty() {
-        return entries.push(entry);
-    }
-    if entries.contains(&entry) {
+fn insert<T: Snapshot>(group: &mut Vec<Kept<T>>, entry: Entry<T>) {
+    if group.iter().any(|known| known.entry == entry) {
         return;
     }
-    let print = entry.snapshot.fingerprint();
-    let at = entries.partition_point(|known| (known.snapshot.fingerprint(), &known.seen) < (print, &entry.seen));
-    entries.insert(at, entry);
-    if entries.len() > TIED_MAX {
-        entries.remove(0);
+    group.push(Kept { entry, print: None });
+    settle(group);
+    if group.len() > TIED_MAX {
+        group.remove(0);
     }
 }
 
-/// The winner among entries of one group, and whether Stripe should be asked; `prior` is what the object was before.
-fn winner<'a, T: Snapshot>(entries: &[&'a Entry<T>], prior: Option<Fingerprint>) -> Option<(&'a Entry<T>, bool)> {
-    if let [only] = entries {
-        return Some((only, false));
+/// Sorted by content, each with its fingerprint; one alone needs none.
+fn settle<T: Snapshot>(group: &mut [Kept<T>]) {
+    if let [only] = group {
+        only.print = None;
+        return;
     }
-    let all: Vec<(u8, Fingerprint, &Entry<T>)> = entries
+    for kept in group.iter_mut() {
+        kept.print = Some(kept.print());
+    }
+    group.sort_by(|a, b| (a.print, &a.entry.seen).cmp(&(b.print, &b.entry.seen)));
+}
+
+/// The winner of one group, and whether Stripe should be asked; `prior` is what the object was before.
+fn winner<'a, T: Snapshot>(
+    group: &[&'a Kept<T>],
+    prior: impl FnOnce() -> Option<Fingerprint>,
+) -> Option<(&'a Entry<T>, bool)> {
+    if let [only] = group {
+        return Some((&only.entry, false));
+    }
+    let all: Vec<Placed<'a, T>> = group
         .iter()
-        .map(|e| (e.snapshot.ladder(), e.snapshot.fingerprint(), *e))
+        .map(|kept| (kept.entry.snapshot.ladder(), kept.print(), &kept.entry))
         .collect();
     let (ends, is_circle) = ends(&all, prior);
     let open: Vec<_> = all.iter().filter(|(_, print, _)| ends.contains(print)).collect();
@@ -231,8 +256,10 @@ fn winner<'a, T: Snapshot>(entries: &[&'a Entry<T>], prior: Option<Fingerprint>)
     Some((entry, is_circle || is_tied))
 }
 
+type Placed<'a, T> = (u8, Fingerprint, &'a Entry<T>);
+
 /// Contents in which the steps of one second end, and whether they only go in a circle.
-fn ends<T>(all: &[(u8, Fingerprint, &Entry<T>)], prior: Option<Fingerprint>) -> (BTreeSet<Fingerprint>, bool) {
+fn ends<T>(all: &[Placed<'_, T>], prior: impl FnOnce() -> Option<Fingerprint>) -> (BTreeSet<Fingerprint>, bool) {
     let steps: BTreeSet<(Fingerprint, Fingerprint)> = all
         .iter()
         .filter_map(|(_, to, e)| Some((e.seen.before?, *to)))
@@ -246,7 +273,7 @@ fn ends<T>(all: &[(u8, Fingerprint, &Entry<T>)], prior: Option<Fingerprint>) -> 
     if !ends.is_empty() {
         return (ends, false);
     }
-    match prior.filter(|prior| contents.contains(prior)) {
+    match prior().filter(|prior| contents.contains(prior)) {
         Some(prior) => (BTreeSet::from([prior]), true),
         None => (contents, true),
     }
