@@ -13,6 +13,9 @@ use uuid::Uuid;
 /// Rows claimed or listed at once.
 pub const PAGE_MAX: u32 = 500;
 
+/// Statements of the hot ways, by name: on a store spread by part each must touch one leaf.
+pub const HOT_STATEMENTS: &[(&str, &str)] = &[("claim effects", postgres::CLAIM), ("settle effect", postgres::SETTLE)];
+
 /// Where an effect stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {

@@ -68,6 +68,8 @@ pub const MUTANTS: &[(&str, &str)] = &[
         "hash-without-lengths",
         "two different events never have one content hash",
     ),
+    ("events-updatable", "events are never changed"),
+    ("full-is-bug", "a full disk refuses writes and keeps reads"),
     ("lock-file-ignored", "one process writes a SQLite ledger"),
     (
         "stale-fence-accepted",

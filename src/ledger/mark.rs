@@ -21,7 +21,7 @@ pub struct StoredMark {
     pub positions: Option<(u64, u64)>,
 }
 
-const FIND_POSTGRES: &str = "select i.source, i.key, i.request_hash, i.received_at, i.first_position, i.last_position \
+pub(super) const FIND_POSTGRES: &str = "select i.source, i.key, i.request_hash, i.received_at, i.first_position, i.last_position \
      from unnest($2::text[], $3::text[]) k (source, key) \
      join inbox i on i.part = $1 and i.source = k.source and i.key = k.key";
 const FIND_SQLITE: &str = "select source, key, request_hash, received_at, first_position, last_position \

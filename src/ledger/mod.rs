@@ -36,6 +36,14 @@ pub const EVENTS_MAX: usize = 1_000;
 /// Payload and metadata in one append, in bytes.
 pub const BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Statements of the hot ways, by name: on a store spread by part each must touch one leaf.
+pub const HOT_STATEMENTS: &[(&str, &str)] = &[
+    ("marks", postgres::MARKS),
+    ("find marks", mark::FIND_POSTGRES),
+    ("events", postgres::EVENTS),
+    ("outbox", postgres::OUTBOX),
+];
+
 /// Under which key an item is done once and for ever.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {

@@ -19,11 +19,11 @@ pub(crate) const CLAIM: &str = "update outbox o set state = 'sending', fence = $
      o.next_at, o.fence, o.result::text";
 
 pub(crate) const SETTLE: &str = "update outbox set state = $4, result = $5::json, next_at = $6, \
-     done_at = case when $4 in ('done', 'failed') then $7 end \
+     done_at = case when $4 in ('done', 'failed') then $7::timestamptz end \
      where part = $1 and outbox_id = $2 and fence = $3 and state = 'sending'";
 
 const SETTLE_UNFENCED: &str = "update outbox set state = $4, result = $5::json, next_at = $6, \
-     done_at = case when $4 in ('done', 'failed') then $7 end \
+     done_at = case when $4 in ('done', 'failed') then $7::timestamptz end \
      where part = $1 and outbox_id = $2 and $3 > 0";
 
 const LIST_OPEN: &str = "select part, outbox_id, kind, body::text, cause_event_id, position, state, attempts, next_at, \

@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::failpoint;
+
 /// What to do about a failure. The order of the list is the order of hope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
@@ -107,7 +109,7 @@ fn class_of_sqlite(code: Option<&str>) -> Class {
     }
     match code & 0xff {
         sqlite_code::BUSY | sqlite_code::LOCKED | sqlite_code::NOMEM => Class::Transient,
-        sqlite_code::FULL => Class::Full,
+        sqlite_code::FULL if !failpoint::mutant("full-is-bug") => Class::Full,
         sqlite_code::CANTOPEN => Class::Connection,
         sqlite_code::IOERR | sqlite_code::CORRUPT | sqlite_code::NOTADB => Class::Fatal,
         _ => Class::Bug,

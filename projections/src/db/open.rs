@@ -11,6 +11,7 @@ use super::meta::{self, LedgerMeta, PARTS_POSTGRES, PARTS_SQLITE};
 use super::postgres::{self, Postgres};
 use super::value::{at_from_chrono, at_from_micros, part_to_sql, position_from_sql};
 use super::{Db, DbConfig, Heads, Pool, Store, sqlite};
+use crate::failpoint;
 
 /// Opens by the scheme of the address.
 pub(super) async fn open(config: &DbConfig) -> Result<Db, OpenError> {
@@ -48,6 +49,11 @@ async fn open_sqlite(config: &DbConfig, url: &str) -> Result<Opened, OpenError> 
         }
         check_tables_sqlite(&mut connection).await?;
         init_sqlite(&mut connection, config).await?;
+        if failpoint::mutant("events-updatable") {
+            sqlx::raw_sql("drop trigger if exists events_no_update")
+                .execute(&mut connection)
+                .await?;
+        }
         Some((connection, lock))
     };
     let sqlite = sqlite::start(url, writer).await?;

@@ -18,6 +18,13 @@ pub const PAGE_EVENTS: u32 = 10_000;
 /// Streams loaded by one statement.
 pub const LOAD_STREAMS: usize = 1_000;
 
+/// Statements of the hot ways, by name: on a store spread by part each must touch one leaf.
+pub const HOT_STATEMENTS: &[(&str, &str)] = &[
+    ("page", postgres::PAGE),
+    ("stream", postgres::STREAM),
+    ("streams", postgres::STREAMS),
+];
+
 /// An event as stored. `payload` and `metadata` are the very bytes that were hashed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredEvent {

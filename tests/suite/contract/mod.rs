@@ -2,6 +2,7 @@
 
 mod append;
 mod keys;
+mod laws;
 #[cfg(feature = "mutants")]
 mod mutants;
 mod racing;

@@ -44,6 +44,16 @@ const CAUGHT: &[(&str, &str, bool)] = &[
         false,
     ),
     (
+        "events-updatable",
+        "contract::laws::opening::the_log_is_append_only",
+        false,
+    ),
+    (
+        "full-is-bug",
+        "contract::laws::opening::a_full_disk_refuses_writes_and_keeps_reads",
+        false,
+    ),
+    (
         "hash-without-lengths",
         "contract::append::moving_a_byte_over_a_border_of_fields_changes_the_hash",
         false,
