@@ -3,6 +3,7 @@
 //! Start: store, catalogue, receipts, lanes, views, HTTP. Stop: not ready, drain HTTP, finish what was taken in, give
 //! leases back, close the store.
 
+mod figures;
 mod local;
 mod parts;
 mod start;

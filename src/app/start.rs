@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::AppError;
+use super::figures::Figures;
 use super::local::{Announcement, Running};
 use super::parts::Started;
 use crate::auth::api_key::AdminToken;
@@ -146,6 +147,15 @@ impl Core {
             admin_token: AdminToken::try_new()?,
         };
         let service = Service::new(started.into_parts()?);
+        let figures = Figures {
+            db: db.clone(),
+            receiver: service.receiver.clone(),
+            worker: workers.as_ref().map(|workers| workers.apply.gauges()),
+            progress: runner.progress().clone(),
+        };
+        service
+            .metrics
+            .register(|registry| registry.register_collector(Box::new(figures)));
         Ok(Self {
             db,
             service,

@@ -97,6 +97,34 @@ pub struct ApplyWebhooks {
     tasks: Vec<JoinHandle<()>>,
 }
 
+/// The worker's figures.
+#[derive(Clone)]
+pub struct Gauges {
+    lanes: Arc<Lanes>,
+    outcomes: Arc<OutcomeCounters>,
+    findings: Findings,
+}
+
+impl Gauges {
+    /// Receipts being worked on in this process.
+    #[must_use]
+    pub fn working(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// Outcomes since the start.
+    #[must_use]
+    pub fn outcomes(&self) -> &OutcomeCounters {
+        &self.outcomes
+    }
+
+    /// Findings since the start.
+    #[must_use]
+    pub const fn findings(&self) -> &Findings {
+        &self.findings
+    }
+}
+
 impl ApplyWebhooks {
     /// Starts it; the first sweep looks for what an earlier process left.
     #[must_use]
@@ -153,6 +181,16 @@ impl ApplyWebhooks {
     #[must_use]
     pub fn working(&self) -> usize {
         self.lanes.len()
+    }
+
+    /// What metrics read; stays readable after the worker ended.
+    #[must_use]
+    pub fn gauges(&self) -> Gauges {
+        Gauges {
+            lanes: Arc::clone(&self.lanes),
+            outcomes: Arc::clone(&self.outcomes),
+            findings: self.findings.clone(),
+        }
     }
 
     /// Outcomes since the start.

@@ -1,0 +1,161 @@
+//! Figures of the receiver, the worker, the views and the log, read when the metrics page is asked for.
+
+use std::fmt;
+use std::sync::atomic::Ordering;
+
+use projections::db::Db;
+use projections::runner::Progress;
+use projections::views::View;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+
+use crate::inbox::Receiver;
+use crate::process::apply_webhooks::Gauges;
+
+/// Reads everything that is counted elsewhere.
+pub(super) struct Figures {
+    pub(super) db: Db,
+    pub(super) receiver: Receiver,
+    pub(super) worker: Option<Gauges>,
+    pub(super) progress: Progress,
+}
+
+impl fmt::Debug for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Figures")
+    }
+}
+
+fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, all: &[(&[(&str, &str)], u64)]) -> fmt::Result {
+    let kind = ConstCounter::new(0_u64);
+    let mut family = encoder.encode_descriptor(name, help, None, kind.metric_type())?;
+    for (labels, value) in all {
+        ConstCounter::new(*value).encode(family.encode_family(labels)?)?;
+    }
+    Ok(())
+}
+
+fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, all: &[(&[(&str, &str)], u64)]) -> fmt::Result {
+    let kind = ConstGauge::new(0_i64);
+    let mut family = encoder.encode_descriptor(name, help, None, kind.metric_type())?;
+    for (labels, value) in all {
+        ConstGauge::new(i64::try_from(*value).unwrap_or(i64::MAX)).encode(family.encode_family(labels)?)?;
+    }
+    Ok(())
+}
+
+impl Collector for Figures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        self.receiver(&mut encoder)?;
+        self.worker(&mut encoder)?;
+        self.views(&mut encoder)?;
+        let heads = (0..self.db.parts()).map(|part| self.progress.head(part)).sum();
+        counter(
+            &mut encoder,
+            "log_events",
+            "Events on the log, over all partitions",
+            &[(&[], heads)],
+        )
+    }
+}
+
+impl Figures {
+    fn receiver(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let counters = self.receiver.counters();
+        let read = |value: &std::sync::atomic::AtomicU64| value.load(Ordering::Relaxed);
+        let received = [
+            (&[("result", "stored")][..], read(&counters.stored)),
+            (&[("result", "duplicate")][..], read(&counters.duplicates)),
+            (&[("result", "other_content")][..], read(&counters.other_content)),
+            (&[("result", "refused")][..], read(&counters.refused)),
+        ];
+        counter(
+            encoder,
+            "webhooks",
+            "Signed deliveries, by what became of them",
+            &received,
+        )?;
+        let masked = read(&counters.masked);
+        counter(
+            encoder,
+            "webhooks_masked",
+            "Deliveries stored without a card number they held",
+            &[(&[], masked)],
+        )?;
+        let batches = read(&counters.batches);
+        counter(
+            encoder,
+            "webhook_batches",
+            "Transactions that stored deliveries",
+            &[(&[], batches)],
+        )?;
+        let waiting = u64::try_from(self.receiver.waiting()).unwrap_or(u64::MAX);
+        gauge(
+            encoder,
+            "webhooks_waiting",
+            "Deliveries that wait for the store",
+            &[(&[], waiting)],
+        )
+    }
+
+    fn worker(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let Some(worker) = &self.worker else { return Ok(()) };
+        let outcomes = worker.outcomes().all();
+        let labels: Vec<_> = outcomes
+            .iter()
+            .map(|((state, kind), count)| ([("state", state.as_str()), ("type", kind.as_str())], *count))
+            .collect();
+        let rows: Vec<(&[(&str, &str)], u64)> = labels.iter().map(|(labels, count)| (&labels[..], *count)).collect();
+        counter(
+            encoder,
+            "receipts_settled",
+            "Receipts with an outcome, by state and Stripe event type",
+            &rows,
+        )?;
+        let working = u64::try_from(worker.working()).unwrap_or(u64::MAX);
+        gauge(
+            encoder,
+            "receipts_in_lanes",
+            "Receipts being worked on",
+            &[(&[], working)],
+        )?;
+        let counters = worker.findings().counters();
+        let read = |value: &std::sync::atomic::AtomicU64| value.load(Ordering::Relaxed);
+        let found = [
+            (&[("kind", "link")][..], read(&counters.link)),
+            (&[("kind", "mode")][..], read(&counters.mode)),
+            (&[("kind", "extraction")][..], read(&counters.extraction)),
+        ];
+        counter(
+            encoder,
+            "findings",
+            "Contradictions met while applying webhooks",
+            &found,
+        )
+    }
+
+    fn views(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let labels = View::ALL.map(|view| (view, [("view", view.name())]));
+        let rows = |read: fn(&Progress, View) -> u64| -> Vec<(&[(&str, &str)], u64)> {
+            labels
+                .iter()
+                .map(|(view, label)| (&label[..], read(&self.progress, *view)))
+                .collect()
+        };
+        gauge(
+            encoder,
+            "view_lag_events",
+            "Events a view has not read yet",
+            &rows(Progress::lag),
+        )?;
+        let oldest = |progress: &Progress, view| progress.oldest_wait_micros(view).div_ceil(1_000_000);
+        gauge(
+            encoder,
+            "view_age_seconds",
+            "Age of the first event a view has not read, rounded up",
+            &rows(oldest),
+        )
+    }
+}
