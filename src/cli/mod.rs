@@ -1,7 +1,7 @@
 //! The command line: one file per command. Data goes to stdout, words and the log to stderr.
 //!
 //! Commands that read or change the ledger speak to its API and to nothing else: over HTTP when a server of this data
-//! directory runs (`serve.json`), else to the same routes inside this process, on the store opened here ([`api`]).
+//! directory runs (`serve.json`), else to the same routes inside this process, on the store opened here (`api`).
 
 mod api;
 mod completions;
