@@ -5,7 +5,7 @@
 //! end every noted delivery has one receipt, one mark and one effect, positions are dense, and every view equals
 //! its own rebuild from the log.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -140,6 +140,7 @@ pub(super) async fn assert_whole(server: &Server, store: &TestStore, acknowledge
         found.join("\n"),
         server.log()
     );
+    assert_last_versions_shown(server, acknowledged).await;
     rebuild_all(server).await;
     let unequal = unequal_slots(&mut tables).await;
     assert!(
@@ -147,6 +148,24 @@ pub(super) async fn assert_whole(server: &Server, store: &TestStore, acknowledge
         "{what}: a view differs from its rebuild:\n{}",
         unequal.join("\n")
     );
+}
+
+/// Every account shows the quantity of its newest acknowledged version, in whatever order the versions came.
+async fn assert_last_versions_shown(server: &Server, acknowledged: &BTreeSet<String>) {
+    let mut newest: BTreeMap<usize, usize> = BTreeMap::new();
+    for number in acknowledged
+        .iter()
+        .filter_map(|id| id.strip_prefix("evt_crash")?.parse::<usize>().ok())
+    {
+        let version = newest.entry(number % ACCOUNTS).or_default();
+        *version = (*version).max(number / ACCOUNTS);
+    }
+    for (account, version) in newest {
+        let shown = server
+            .get(&format!("/v1/tenants/tenant-{account:06}/subscription"))
+            .await;
+        assert_eq!(shown["quantity"], version + 1, "account {account}: {shown}");
+    }
 }
 
 async fn rebuild_all(server: &Server) {
