@@ -35,7 +35,7 @@ pub struct Rule {
 }
 
 /// Which account a path names.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum AccountRef {
     /// By the caller's own name for it.
     Tenant(TenantId),

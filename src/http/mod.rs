@@ -3,6 +3,8 @@
 //! `portal` is the least role of a portal token (`no` = portal tokens are refused), `access` the scope a key needs
 //! (`Any` = every credential, `Public` = none, `Stripe` = a signature over the body). Everything else is denied.
 
+pub mod account;
+pub mod bodies;
 pub mod conditional;
 pub mod document;
 pub mod edge;
@@ -13,6 +15,7 @@ pub mod limits;
 pub mod metrics;
 pub mod operations;
 pub mod page;
+pub mod past;
 pub mod position;
 pub mod problem;
 pub mod resources;
@@ -21,7 +24,7 @@ pub mod server;
 pub mod state;
 
 use limits::Policy;
-use resources::{inbox, keys, plans, projections, service, webhook, whoami};
+use resources::{entitlements, inbox, keys, plans, projections, quotas, service, subscription, webhook, whoami};
 use router::{Access, Row};
 
 use crate::auth::{Role, Scope};
@@ -87,6 +90,10 @@ table! {
     GET    "/v1/plans"                                           "plans"      no      Public             Public     plans::list;
     GET    "/v1/plans/{plan}"                                    "plans"      no      Public             Public     plans::show;
     GET    "/v1/plan-comparison"                                 "plans"      no      Public             Public     plans::compare;
+
+    GET    "/v1/tenants/{tenant}/subscription"                   "standing"   Viewer  SubscriptionRead   Standing   subscription::show;
+    GET    "/v1/tenants/{tenant}/entitlements"                   "standing"   Viewer  EntitlementsRead   Standing   entitlements::show;
+    GET    "/v1/tenants/{tenant}/quotas"                         "standing"   Viewer  UsageRead          Standing   quotas::show;
 
     GET    "/v1/api-keys"                                        "api-keys"   no      KeysAdmin          Operator   keys::list;
     POST   "/v1/api-keys"                                        "api-keys"   no      KeysAdmin          Operator   keys::create;

@@ -10,8 +10,12 @@ use ipnet::IpNet;
 use projections::cache::Cache;
 use projections::db::Db;
 use projections::rebuild::Rebuilds;
+use projections::entitlements::EntitlementsRow;
 use projections::runner::Progress;
+use projections::status::StatusRow;
 
+use super::account::Finder;
+use super::bodies::Bodies;
 use super::limits::RateLimits;
 use super::metrics::HttpMetrics;
 use super::page::Cursors;
@@ -21,6 +25,7 @@ use crate::auth::key_ring::KeyRing;
 use crate::auth::portal_token::PortalVerifier;
 use crate::auth::{AuthError, Mode, Principal};
 use crate::clock::Clock;
+use crate::directory::Directory;
 use crate::inbox::{ReceiptStore, Receiver};
 use crate::plans::registry::Registry;
 
@@ -117,13 +122,21 @@ pub struct Parts {
 
 /// The handle.
 #[derive(Clone)]
-pub struct Service(Arc<Parts>);
+pub struct Service(Arc<Whole>);
+
+/// The parts, and what is made of them here.
+struct Whole {
+    parts: Parts,
+    finder: Finder,
+    entitlements: Bodies<EntitlementsRow>,
+    subscriptions: Bodies<StatusRow>,
+}
 
 impl Deref for Service {
     type Target = Parts;
 
     fn deref(&self) -> &Parts {
-        &self.0
+        &self.0.parts
     }
 }
 
@@ -131,7 +144,31 @@ impl Service {
     /// Wraps the parts.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+        let directory = Directory::new(parts.db.clone(), parts.clock.clone());
+        Self(Arc::new(Whole {
+            finder: Finder::new(directory, parts.db.parts()),
+            entitlements: Bodies::default(),
+            subscriptions: Bodies::default(),
+            parts,
+        }))
+    }
+
+    /// Finds the streams of accounts.
+    #[must_use]
+    pub fn finder(&self) -> &Finder {
+        &self.0.finder
+    }
+
+    /// Answers about entitlements that were written before.
+    #[must_use]
+    pub fn entitlement_bodies(&self) -> &Bodies<EntitlementsRow> {
+        &self.0.entitlements
+    }
+
+    /// Answers about subscriptions that were written before.
+    #[must_use]
+    pub fn subscription_bodies(&self) -> &Bodies<StatusRow> {
+        &self.0.subscriptions
     }
 
     /// The caller behind the headers of a request, or why there is none.

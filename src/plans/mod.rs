@@ -3,6 +3,7 @@
 //! The format is told in `docs/plans.md` and shown by the five files of `examples/plans/`. One of them is built in and
 //! used when `PLANS__FILE` is not set. [`registry`] keeps every version that was ever loaded.
 
+pub mod held;
 mod parse;
 mod plan;
 mod policy;

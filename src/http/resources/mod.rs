@@ -1,9 +1,14 @@
 //! One file per resource: its routes, their parameters and answers.
 
+pub mod entitlements;
 pub mod inbox;
 pub mod keys;
 pub mod plans;
 pub mod projections;
+pub mod quotas;
 pub mod service;
+pub mod standing;
+pub mod subscription;
+pub mod subscription_answer;
 pub mod webhook;
 pub mod whoami;

@@ -1,12 +1,16 @@
 //! The HTTP interface, through the real router, at the mirrored path of `src/http`.
 
+mod account_log;
 mod edge;
+mod entitlements;
 mod harness;
 mod keys;
 mod matrix;
 mod plans;
 mod projections;
+mod quotas;
 mod service;
+mod subscription;
 mod walk;
 mod webhook;
 mod whoami;

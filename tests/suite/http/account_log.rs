@@ -1,0 +1,155 @@
+//! An account whose history the test writes: what Stripe says of it, and when the ledger learns it.
+
+use aggregates::ids::{CustomerId, StreamId, TenantId};
+use aggregates::partition::part_of;
+use aggregates::recorded::{Actor, LedgerEvent, Metadata};
+use aggregates::subscription::{self, AccountState, Decision, SubscriptionCommand};
+use aggregates::time::Timestamp;
+use serde_json::Value;
+use subledger::directory::{Claim, Directory, Kind};
+use subledger::ledger::{Item, Mark, NewEvent, StreamAppend, append};
+use subledger::stripe::envelope::Envelope;
+use subledger::stripe::translate::{Outcome, Translator};
+use uuid::Uuid;
+
+use super::harness::App;
+use crate::support::stripe;
+
+pub(super) fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_seconds(seconds).expect("a time")
+}
+
+/// A subscription to the team plan, as [`stripe::subscription`] numbers it.
+pub(super) fn team(account: u32, status: &str, quantity: u32, period_start: i64) -> Value {
+    let mut object = stripe::subscription(account, status, quantity, period_start);
+    price(&mut object, "price_team_month", 9_900);
+    object
+}
+
+/// Another price for the one item of a subscription.
+pub(super) fn price(subscription: &mut Value, id: &str, amount_minor: i64) {
+    let price = &mut subscription["items"]["data"][0]["price"];
+    price["id"] = id.into();
+    price["unit_amount"] = amount_minor.into();
+    price["unit_amount_decimal"] = amount_minor.to_string().into();
+}
+
+/// One account and its writer.
+pub(super) struct AccountLog<'a> {
+    app: &'a App,
+    pub(super) stream: StreamId,
+    pub(super) part: u32,
+    state: AccountState,
+    sequence: u64,
+    told: u32,
+}
+
+impl<'a> AccountLog<'a> {
+    /// Opens the account `account` of [`stripe::subscription`]: with its tenant, or as an unassigned one.
+    pub(super) async fn open(app: &'a App, account: u32, assigned: bool, recorded_at: i64) -> Self {
+        let tenant = TenantId::parse(&format!("tenant-{account:06}")).expect("a tenant");
+        let customer = CustomerId::parse(&format!("cus_{account:06}")).expect("a customer");
+        let stream = if assigned {
+            StreamId::of_tenant(&tenant)
+        } else {
+            StreamId::of_customer(&customer)
+        };
+        let directory = Directory::new(app.service.db.clone(), app.service.clock.clone());
+        let mut claims = vec![Claim::new(Kind::Customer, customer.as_str(), stream.as_str())];
+        if assigned {
+            claims.push(Claim::new(Kind::Tenant, tenant.as_str(), stream.as_str()));
+            claims.push(Claim::new(Kind::CustomerOf, stream.as_str(), customer.as_str()));
+        }
+        directory.claim(claims).await.expect("claims");
+        let part = part_of(&stream, app.service.db.parts());
+        let mut log = Self {
+            app,
+            stream,
+            part,
+            state: AccountState::default(),
+            sequence: 0,
+            told: 0,
+        };
+        let open = SubscriptionCommand::OpenAccount {
+            tenant: assigned.then_some(tenant),
+            currency: None,
+        };
+        log.run(open, recorded_at, recorded_at).await;
+        log.run(SubscriptionCommand::LinkCustomer { customer }, recorded_at, recorded_at)
+            .await;
+        log
+    }
+
+    /// Stripe says `object` at `created`; the ledger records it at `recorded_at`. Answers the position.
+    pub(super) async fn tell(&mut self, kind: &str, created: i64, object: &Value, recorded_at: i64) -> String {
+        self.told += 1;
+        let id = format!("evt_{}_{}", self.stream.as_str().replace(':', "_"), self.told);
+        let body = stripe::event(&id, kind, created, object).to_string();
+        let envelope = Envelope::scan(body.as_bytes());
+        let Outcome::Facts(facts) = Translator::new(&[]).translate(&envelope, body.as_bytes()).outcome else {
+            panic!("{kind} says nothing");
+        };
+        let mut position = String::new();
+        for fact in facts.accounts {
+            let occurred = fact.observation.seen.as_of.seconds();
+            let command = SubscriptionCommand::Observe(Box::new(fact.observation));
+            position = self.run(command, occurred, recorded_at).await;
+        }
+        position
+    }
+
+    async fn run(&mut self, command: SubscriptionCommand, occurred_at: i64, recorded_at: i64) -> String {
+        let prices = self.app.service.plans.current();
+        let decision = subscription::decide(&self.state, &command, &*prices).expect("a decision");
+        let Decision::Record { events, .. } = decision else {
+            panic!("nothing to record: {command:?}");
+        };
+        let metadata = Metadata {
+            actor: Actor::Stripe {
+                event: format!("evt_{}", self.told).into(),
+            },
+            receipt: Some(format!("default/evt_{}", self.told).into()),
+            api_version: None,
+            request_key: None,
+        };
+        let new = |event: &subscription::SubscriptionEvent| {
+            let event = LedgerEvent::Subscription(event.clone());
+            NewEvent {
+                event_id: Uuid::now_v7(),
+                event_type: event.event_type(),
+                event_version: event.version(),
+                payload: event.encode().expect("JSON"),
+                metadata: serde_json::to_string(&metadata).expect("JSON"),
+                causation_id: format!("evt_{}", self.told),
+                correlation_id: format!("evt_{}", self.told),
+                occurred_at: at(occurred_at),
+            }
+        };
+        let fresh: Vec<NewEvent> = events.iter().map(new).collect();
+        for event in &events {
+            self.state.evolve(event);
+        }
+        let count = u64::try_from(events.len()).expect("a count");
+        let mark = Mark {
+            source: "test".into(),
+            key: Uuid::now_v7().to_string(),
+            request_hash: None,
+        };
+        let item = Item {
+            appends: vec![StreamAppend {
+                aggregate_type: subscription::AGGREGATE_TYPE,
+                stream: self.stream.clone(),
+                tenant: self.state.account.tenant.clone(),
+                expected_sequence: self.sequence,
+                events: fresh,
+            }],
+            ..Item::new(mark)
+        };
+        let outcomes = append(&self.app.service.db, self.part, vec![item], at(recorded_at)).await;
+        self.sequence += count;
+        match outcomes.expect("an append").remove(0) {
+            subledger::ledger::Outcome::Appended { last_position, .. } => format!("{}.{last_position}", self.part),
+            other => panic!("{other:?}"),
+        }
+    }
+}
