@@ -9,8 +9,8 @@ use axum::http::{HeaderMap, header};
 use ipnet::IpNet;
 use projections::cache::Cache;
 use projections::db::Db;
-use projections::rebuild::Rebuilds;
 use projections::entitlements::EntitlementsRow;
+use projections::rebuild::Rebuilds;
 use projections::runner::Progress;
 use projections::status::StatusRow;
 
