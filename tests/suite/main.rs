@@ -11,6 +11,7 @@
 
 mod catalogue;
 mod contract;
+mod cli;
 mod flows;
 mod harness;
 mod http;
