@@ -129,7 +129,7 @@ async fn rotate(rotate: Rotate, shared: &Shared) -> Result<Exit, Failure> {
 
 fn show_once(key: &Value, shared: &Shared) -> Result<Exit, Failure> {
     if shared.form == Form::Human
-        && let Some(secret) = key.get("key").and_then(Value::as_str)
+        && let Some(secret) = key.get("secret").and_then(Value::as_str)
     {
         shared.note("This is the only time the key is shown:");
         shared.text(&format!("{secret}\n"))?;

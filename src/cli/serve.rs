@@ -75,7 +75,7 @@ pub(super) async fn first_key(api: &Api) -> Result<Option<String>, Failure> {
     }
     let wish = keys::wish("first admin key", &["all".to_owned()])?;
     let made = api.post(&list, &wish).await?;
-    Ok(made.body.get("key").and_then(Value::as_str).map(str::to_owned))
+    Ok(made.body.get("secret").and_then(Value::as_str).map(str::to_owned))
 }
 
 /// Prints it, once.

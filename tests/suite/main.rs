@@ -10,8 +10,8 @@
 )]
 
 mod catalogue;
-mod contract;
 mod cli;
+mod contract;
 mod flows;
 mod harness;
 mod http;
