@@ -13,6 +13,7 @@ mod convergence;
 mod decisions;
 mod handle;
 mod histories;
+mod model;
 #[cfg(feature = "mutants")]
 mod mutants;
 mod registers;

@@ -94,7 +94,7 @@ fn last_of(tied: Vec<Found<'_>>, prior: Option<SubscriptionSnapshot>) -> Option<
         .max_by_key(|e| (e.snapshot.ladder(), e.snapshot.fingerprint(), e.seen.clone()))
 }
 
-fn obvious_terms(set: &[Entry<SubscriptionSnapshot>]) -> Option<SubscriptionSnapshot> {
+pub(crate) fn obvious_terms(set: &[Entry<SubscriptionSnapshot>]) -> Option<SubscriptionSnapshot> {
     let mut terms = obvious(set)?.snapshot.clone();
     if terms.items.is_none() {
         terms.items = best_of(set, |it| it.items.is_some()).and_then(|e| e.snapshot.items.clone());
