@@ -39,7 +39,7 @@ impl Worker {
                     open.push(ticket);
                     batch.push(facts);
                 }
-                Err(settlement) => self.settler.settle(settlement, ticket).await,
+                Err(settlement) => self.settler.settle(*settlement, ticket).await,
             }
         }
         if batch.is_empty() {
@@ -60,8 +60,8 @@ impl Worker {
     }
 
     /// What the body says, or the outcome of a receipt that says nothing.
-    fn facts_of(&self, ticket: &Ticket) -> Result<Facts, Settlement> {
-        let ends = |state, reason: String| Err(Settlement::of(ticket.key.clone(), state, Some(reason)));
+    fn facts_of(&self, ticket: &Ticket) -> Result<Facts, Box<Settlement>> {
+        let ends = |state, reason: String| Err(Box::new(Settlement::of(ticket.key.clone(), state, Some(reason))));
         if let Some(live) = ticket.envelope.livemode
             && live != self.live
         {

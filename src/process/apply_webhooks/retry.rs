@@ -69,13 +69,11 @@ mod tests {
         loop {
             let next = after_failure(&key(), attempts, &error, Timestamp::EPOCH).unwrap();
             attempts = next.attempts;
-            match next.state {
-                State::New => waits.push(next.next_at.unwrap().seconds()),
-                state => {
-                    assert_eq!(state, State::Quarantined);
-                    break;
-                }
+            if next.state != State::New {
+                assert_eq!(next.state, State::Quarantined);
+                break;
             }
+            waits.push(next.next_at.unwrap().seconds());
         }
         assert_eq!((waits, attempts), (WAITS_SECONDS.to_vec(), 6));
     }

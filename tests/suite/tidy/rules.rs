@@ -332,7 +332,7 @@ fn statements(path: &str, text: &str) -> Faults {
         let sql = literal.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
         let statement = ["select ", "insert ", "update ", "delete ", "with "]
             .iter()
-            .any(|verb| sql[1..].starts_with(verb));
+            .any(|verb| sql.get(1..).is_some_and(|inside| inside.starts_with(verb)));
         if !statement {
             continue;
         }

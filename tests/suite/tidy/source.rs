@@ -86,8 +86,10 @@ pub(super) fn literals(text: &str) -> Vec<(usize, &str)> {
             continue;
         }
         let rest = &text[at..];
-        let length =
-            raw_string(rest, None).unwrap_or_else(|| if rest.starts_with('"') { quoted(rest, b'"') } else { 1 });
+        let length = raw_string(rest, None).unwrap_or_else(|| match rest.chars().next() {
+            Some('"') => quoted(rest, b'"'),
+            other => other.map_or(1, char::len_utf8),
+        });
         found.push((at, &text[at..at + length]));
         at += length;
     }
