@@ -65,6 +65,10 @@ pub struct Body<T> {
 
 /// Reads JSON text: syntax faults are 400, everything else about the content 422 with a pointer.
 pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Answer<T> {
+    let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+    if first == Some(&b'[') && serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok() {
+        return Err(Problem::invalid("", "the body is an array; send an object"));
+    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value: T = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let inner = error.inner();

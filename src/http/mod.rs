@@ -11,6 +11,7 @@ pub mod edge;
 pub mod extract;
 pub mod guard;
 pub mod idempotency;
+pub mod json;
 pub mod limits;
 pub mod metrics;
 pub mod operations;
@@ -24,7 +25,9 @@ pub mod server;
 pub mod state;
 
 use limits::Policy;
-use resources::{entitlements, inbox, keys, plans, projections, quotas, service, subscription, webhook, whoami};
+use resources::{
+    entitlements, inbox, inbox_acts, keys, plans, projections, quotas, service, subscription, webhook, whoami,
+};
 use router::{Access, Row};
 
 use crate::auth::{Role, Scope};
@@ -86,6 +89,9 @@ table! {
     GET    "/v1/webhook-inbox"                                   "inbox"      no      InboxRead          Operator   inbox::list;
     GET    "/v1/webhook-inbox/{source}/{event_id}"               "inbox"      no      InboxRead          Operator   inbox::show;
     GET    "/v1/webhook-inbox/{source}/{event_id}/raw"           "inbox"      no      InboxRead          Operator   inbox::raw;
+    POST   "/v1/webhook-inbox/{source}/{event_id}/replay"        "inbox"      no      InboxWrite         Operator   inbox_acts::replay;
+    POST   "/v1/webhook-inbox/{source}/{event_id}/discard"       "inbox"      no      InboxWrite         Operator   inbox_acts::discard;
+    POST   "/v1/webhook-inbox-replays"                           "inbox"      no      InboxWrite         Operator   inbox_acts::replay_many;
 
     GET    "/v1/plans"                                           "plans"      no      Public             Public     plans::list;
     GET    "/v1/plans/{plan}"                                    "plans"      no      Public             Public     plans::show;

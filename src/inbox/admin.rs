@@ -15,7 +15,7 @@ use super::InboxError;
 use super::receipt::{Custody, Receipt, ReceiptCursor, ReceiptFilter, ReceiptKey, Settlement, State};
 use super::store::ReceiptStore;
 use crate::clock::Clock;
-use crate::ledger::{self, Item, LedgerError, Mark, NewEvent, Outcome, StreamAppend};
+use crate::ledger::{self, ApiClaim, Item, LedgerError, Mark, NewEvent, Outcome, StreamAppend};
 
 /// Receipts one bulk replay may move; each leaves an event of its own.
 pub const REPLAY_MAX: usize = 10_000;
@@ -28,6 +28,12 @@ const REPLAYABLE: &[State] = &[State::Parked, State::Quarantined, State::Ignored
 /// Where a receipt may be given up from.
 const DISCARDABLE: &[State] = &[State::New, State::Parked, State::Quarantined];
 
+/// The stream on which acts upon a receipt are recorded.
+#[must_use]
+pub fn stream_of(key: &ReceiptKey) -> StreamId {
+    StreamId::of_object(&format!("receipt:{key}").replacen('/', ":", 1))
+}
+
 /// Who does it, why, and under which key it happens once.
 #[derive(Clone, Debug)]
 pub struct Act {
@@ -35,6 +41,8 @@ pub struct Act {
     pub actor: Actor,
     /// Key of the act.
     pub mark: Mark,
+    /// Claims the answer of the request, when it came with a key.
+    pub api: Option<ApiClaim>,
     /// What the event belongs to, for instance the request's id.
     pub correlation_id: String,
     /// Why.
@@ -190,7 +198,7 @@ impl InboxAdmin {
     }
 
     async fn record(&self, act: &Act, mark: &Mark, key: &ReceiptKey, event: OperationEvent) -> Result<(), InboxError> {
-        let stream = StreamId::of_object(&format!("receipt:{key}").replacen('/', ":", 1));
+        let stream = stream_of(key);
         let part = part_of(&stream, self.db.parts());
         let event = LedgerEvent::Operation(event);
         let unwritable = |error: serde_json::Error| DbError::bug(error.to_string());
@@ -221,6 +229,7 @@ impl InboxAdmin {
             };
             let item = Item {
                 appends: vec![append],
+                api: act.api.clone(),
                 ..Item::new(mark.clone())
             };
             match ledger::append(&self.db, part, vec![item], now).await {

@@ -221,7 +221,7 @@ pub async fn raw(
         source: (&*key.source).into(),
         event: key.event.as_str().into(),
     };
-    let stream = operations::stream(&format!("receipt:{key}").replace('/', ":"))?;
+    let stream = crate::inbox::admin::stream_of(&key);
     operations::record(&service, &command, &caller.0, &stream, &event).await?;
     let kind = (
         header::CONTENT_TYPE,

@@ -12,6 +12,8 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
+use utoipa::openapi::Schema;
+use utoipa::openapi::schema::{AnyOfBuilder, ArrayBuilder, ObjectBuilder, SchemaFormat, Type};
 
 use crate::auth::api_key::NewKey;
 use crate::auth::key_store::{KeyChange, KeyRow};
@@ -19,6 +21,7 @@ use crate::auth::{Principal, Scope, ScopeSet};
 use crate::http::extract::{Body, Ids, Params};
 use crate::http::guard::Caller;
 use crate::http::idempotency::{Command, Done};
+use crate::http::json as read;
 use crate::http::operations;
 use crate::http::page::{self, Page, PageInfo, Paging};
 use crate::http::problem::{Answer, Problem, ProblemKind};
@@ -38,20 +41,43 @@ const OVERLAP_HOURS_DEFAULT: u32 = 24;
 #[serde(deny_unknown_fields)]
 pub struct NewKeyRequest {
     /// What it is for.
-    #[schema(min_length = 1, max_length = 255)]
+    #[schema(min_length = 1, max_length = 255, pattern = r"^[!-~]([ -~]*[!-~])?$")]
     name: String,
     /// What it may do, for instance `entitlements:read`.
-    #[schema(min_items = 1, max_items = 64)]
+    #[schema(schema_with = scopes_schema)]
     scopes: Vec<String>,
     /// The only tenant it may touch; null = all.
+    #[schema(pattern = "^(?!me$)(?!cus_)[A-Za-z0-9._:-]{1,128}$")]
     tenant: Option<String>,
     /// When it ends; null = when it is revoked.
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
     /// Networks it may come from, for instance `10.0.0.0/8`; empty = all.
     #[serde(default)]
-    #[schema(max_items = 50)]
+    #[schema(schema_with = cidrs_schema)]
     cidrs: Vec<String>,
+}
+
+fn scopes_schema() -> Schema {
+    let words = Scope::ALL.iter().map(|scope| scope.as_str());
+    let scope = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words));
+    ArrayBuilder::new()
+        .items(scope)
+        .min_items(Some(1))
+        .max_items(Some(64))
+        .into()
+}
+
+fn cidrs_schema() -> Schema {
+    let byte = r"(\d|[1-9]\d|1\d\d|2[0-4]\d|25[0-5])";
+    let four = format!(r"^{byte}(\.{byte}){{3}}(/(\d|[12]\d|3[0-2]))?$");
+    let four = ObjectBuilder::new().schema_type(Type::String).pattern(Some(four));
+    let six = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .format(Some(SchemaFormat::Custom("ipv6".into())))
+        .description(Some("or a network of them, for instance 2001:db8::/32"));
+    let either = AnyOfBuilder::new().item(four).item(six);
+    ArrayBuilder::new().items(either).max_items(Some(CIDRS_MAX)).into()
 }
 
 /// How long the old key goes on working.
@@ -59,6 +85,7 @@ pub struct NewKeyRequest {
 #[serde(deny_unknown_fields)]
 pub struct RotateRequest {
     /// Hours; 0 ends it at once.
+    #[serde(default, deserialize_with = "read::whole_or_none")]
     #[schema(minimum = 0, maximum = 744, default = 24)]
     overlap_h: Option<u32>,
 }

@@ -2,6 +2,7 @@
 
 pub mod entitlements;
 pub mod inbox;
+pub mod inbox_acts;
 pub mod keys;
 pub mod plans;
 pub mod projections;

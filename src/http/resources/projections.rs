@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 use crate::http::extract::{Body, Ids};
 use crate::http::guard::Caller;
 use crate::http::idempotency::{Command, Done};
+use crate::http::json as read;
 use crate::http::operations;
 use crate::http::position::LedgerPosition;
 use crate::http::problem::{Answer, Problem, ProblemKind};
@@ -118,7 +119,7 @@ impl RebuildAnswer {
 #[serde(deny_unknown_fields)]
 pub struct ReasonRequest {
     /// For whoever reads the log later.
-    #[schema(min_length = 1, max_length = 500)]
+    #[schema(min_length = 1, max_length = 500, pattern = r"\S")]
     reason: String,
 }
 
@@ -127,7 +128,7 @@ pub struct ReasonRequest {
 #[serde(deny_unknown_fields)]
 pub struct SwapRequest {
     /// For whoever reads the log later.
-    #[schema(min_length = 1, max_length = 500)]
+    #[schema(min_length = 1, max_length = 500, pattern = r"\S")]
     reason: String,
     /// Compare the rows of both slots first, when the same version filled them.
     #[serde(default = "yes")]
@@ -144,12 +145,14 @@ const fn yes() -> bool {
 #[serde(deny_unknown_fields)]
 pub struct SkipRequest {
     /// The part in which it stands still.
+    #[serde(deserialize_with = "read::whole")]
     part: u32,
     /// The event it cannot fold: the position after the view's own.
+    #[serde(deserialize_with = "read::whole")]
     #[schema(minimum = 1)]
     position: u64,
     /// For whoever reads the log later.
-    #[schema(min_length = 1, max_length = 500)]
+    #[schema(min_length = 1, max_length = 500, pattern = r"\S")]
     reason: String,
 }
 
@@ -265,7 +268,6 @@ impl Act {
 
 /// An act was taken.
 #[derive(Serialize, ToSchema)]
-#[expect(dead_code, reason = "describes the JSON that `Act::done` writes")]
 pub struct ActAnswer {
     /// The view.
     projection: String,

@@ -203,6 +203,7 @@ impl World {
     pub(super) fn act(nth: &str) -> Act {
         Act {
             actor: Actor::Operator,
+            api: None,
             mark: mark(nth),
             correlation_id: "test".into(),
             reason: "a test".into(),

@@ -4,6 +4,7 @@ mod account_log;
 mod edge;
 mod entitlements;
 mod harness;
+mod inbox;
 mod keys;
 mod matrix;
 mod plans;

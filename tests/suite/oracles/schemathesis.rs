@@ -22,6 +22,10 @@ async fn schemathesis_finds_nothing() {
         server.settled().await;
         let output = Command::new(&program)
             .current_dir(store.data_dir())
+            .args([
+                "--config-file",
+                concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/oracles/schemathesis.toml"),
+            ])
             .arg("run")
             .arg(format!("http://{}/openapi.json", server.address))
             .args(["--header", &format!("Authorization: Bearer {}", server.admin_token())])
