@@ -84,20 +84,24 @@ mod sqlite_code {
 }
 
 fn class_of(error: &sqlx::Error) -> Class {
-    match error {
-        sqlx::Error::Database(database) => match database.try_downcast_ref::<sqlx::sqlite::SqliteError>() {
-            Some(_) => class_of_sqlite(database.code().as_deref()),
-            None => class_of_sqlstate(database.code().as_deref()),
-        },
-        sqlx::Error::Io(_)
-        | sqlx::Error::Tls(_)
-        | sqlx::Error::PoolTimedOut
-        | sqlx::Error::PoolClosed
-        | sqlx::Error::WorkerCrashed => Class::Connection,
-        // The protocol breaks off in the middle when a server dies or a proxy cuts the line.
-        sqlx::Error::Protocol(_) => Class::Connection,
-        _ => Class::Bug,
+    if let sqlx::Error::Database(database) = error {
+        let code = database.code();
+        return match database.try_downcast_ref::<sqlx::sqlite::SqliteError>() {
+            Some(_) => class_of_sqlite(code.as_deref()),
+            None => class_of_sqlstate(code.as_deref()),
+        };
     }
+    // The protocol breaks off in the middle when a server dies or a proxy cuts the line.
+    let unreachable = matches!(
+        error,
+        sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed
+    );
+    if unreachable { Class::Connection } else { Class::Bug }
 }
 
 fn class_of_sqlite(code: Option<&str>) -> Class {
@@ -158,14 +162,8 @@ impl DbError {
     /// A failure of the statement that inserts events: there, and only there, a taken key is a conflict.
     #[must_use]
     pub fn at_events_insert(error: sqlx::Error) -> Self {
-        let taken = match &error {
-            sqlx::Error::Database(database) => match database.code().as_deref() {
-                Some("23505") => true,
-                Some(code) => code.parse() == Ok(sqlite_code::CONSTRAINT_PRIMARYKEY),
-                None => false,
-            },
-            _ => false,
-        };
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        let taken = code.is_some_and(|code| code == "23505" || code.parse() == Ok(sqlite_code::CONSTRAINT_PRIMARYKEY));
         let mut found = Self::from(error);
         if taken {
             found.class = Class::Conflict;
@@ -176,7 +174,8 @@ impl DbError {
     /// A failure while COMMIT was on its way: unless the server said what it did, nobody knows.
     #[must_use]
     pub fn at_commit(error: sqlx::Error) -> Self {
-        let internal = matches!(&error, sqlx::Error::Database(database) if database.code().as_deref() == Some("XX000"));
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        let internal = code.is_some_and(|code| code == "XX000");
         let mut found = Self::from(error);
         if internal || found.class == Class::Connection {
             found.class = Class::OutcomeUnknown;

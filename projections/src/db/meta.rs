@@ -138,19 +138,14 @@ pub(super) fn check_migrations(migrator: &Migrator, applied: Option<i64>) -> Res
 /// Says what a failed migration means.
 pub(super) fn migration_failed(error: sqlx::migrate::MigrateError) -> OpenError {
     use sqlx::migrate::MigrateError;
-    let reason = match error {
-        MigrateError::VersionMissing(version) => {
-            format!(
-                "migration {version} was made by a newer version; start that one, or restore the backup from before it"
-            )
-        }
-        MigrateError::VersionMismatch(version) => {
-            format!("migration {version} is not the one that was applied; use an unchanged release of subledger")
-        }
-        MigrateError::Dirty(version) => {
-            format!("migration {version} stopped half-way; restore the backup from before it and migrate again")
-        }
-        other => format!("a migration failed and was rolled back: {other}"),
+    let reason = if let MigrateError::VersionMissing(version) = error {
+        format!("migration {version} was made by a newer version; start that one, or restore the backup from before it")
+    } else if let MigrateError::VersionMismatch(version) = error {
+        format!("migration {version} is not the one that was applied; use an unchanged release of subledger")
+    } else if let MigrateError::Dirty(version) = error {
+        format!("migration {version} stopped half-way; restore the backup from before it and migrate again")
+    } else {
+        format!("a migration failed and was rolled back: {error}")
     };
     OpenError::Schema { reason }
 }

@@ -46,7 +46,9 @@ pub(super) struct Writer {
 }
 
 /// Where a caller waits. Whoever takes the sender first answers.
-struct Reply<T, E>(Arc<std::sync::Mutex<Option<oneshot::Sender<Result<T, E>>>>>);
+struct Reply<T, E>(Arc<std::sync::Mutex<Option<Sender<T, E>>>>);
+
+type Sender<T, E> = oneshot::Sender<Result<T, E>>;
 
 impl<T, E> Clone for Reply<T, E> {
     fn clone(&self) -> Self {

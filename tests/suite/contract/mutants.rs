@@ -64,6 +64,16 @@ const CAUGHT: &[(&str, &str, bool)] = &[
         false,
     ),
     (
+        "checkpoint-without-compare",
+        "views::overtaken::a_runner_that_was_overtaken_writes_nothing",
+        false,
+    ),
+    (
+        "settle-before-append",
+        "flows::apply::deliveries_from_many_senders_have_one_effect_each",
+        false,
+    ),
+    (
         "stale-fence-accepted",
         "contract::work::a_worker_that_lost_its_lease_cannot_settle_an_effect",
         false,
