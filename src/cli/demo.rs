@@ -118,7 +118,6 @@ fn config(home: &FilePath, listen: Option<SocketAddr>, secret: &str, shared: &Sh
         file: None,
         environment: Vec::new(),
         flags,
-        ..Sources::default()
     })?)
 }
 

@@ -112,11 +112,15 @@ impl From<DbError> for Failure {
 
 impl From<AppError> for Failure {
     fn from(error: AppError) -> Self {
-        match error {
-            AppError::Open(error) => error.into(),
-            AppError::Store(error) => error.into(),
-            other => Self::new(Exit::Failed, other.to_string()),
-        }
+        let exit = match error {
+            AppError::Open(error) => return error.into(),
+            AppError::Store(error) => return error.into(),
+            AppError::Plans(error) => return error.into(),
+            AppError::Registry(error) => return error.into(),
+            AppError::Secret(_) | AppError::Portal(_) | AppError::Pepper(_) | AppError::WorkerOnSqlite => Exit::Config,
+            AppError::File { .. } | AppError::Listen { .. } | AppError::Random => Exit::Failed,
+        };
+        Self::new(exit, error.to_string())
     }
 }
 

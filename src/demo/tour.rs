@@ -5,7 +5,7 @@ use super::cast::Part;
 /// The text printed when the demo is ready. `base` has no slash at the end.
 #[must_use]
 pub fn text(base: &str, key: &str, directory: &str, cast: &[Part]) -> String {
-    let mut text = format!("\nThe tenants of this ledger:\n");
+    let mut text = "\nThe tenants of this ledger:\n".to_owned();
     for part in cast {
         text.push_str(&format!(
             "  {:<14}{}\n",
