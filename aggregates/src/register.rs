@@ -142,7 +142,7 @@ impl<T: Snapshot> Register<T> {
         let fields = entry.snapshot.knows();
         match self.tied.first().map(|top| group(&entry).cmp(&group(&top.entry))) {
             Some(Ordering::Less) => return self.record_below(entry, fields & !self.known),
-            Some(Ordering::Greater) => self.step_down(),
+            Some(Ordering::Greater) => self.step_down(fields),
             Some(Ordering::Equal) | None => {}
         }
         if mutant::is(Mutant::LastArrivalWinsTies) {
@@ -153,10 +153,10 @@ impl<T: Snapshot> Register<T> {
         insert(&mut self.tied, entry);
     }
 
-    /// The winning group moves below a new one: what it has is kept for fields the new one may lack.
-    fn step_down(&mut self) {
+    /// The winning group moves below a new one that has `fields`: what it has is kept for those the new one lacks.
+    fn step_down(&mut self, fields: u8) {
         let tied = std::mem::take(&mut self.tied);
-        for field in bits(std::mem::take(&mut self.known)) {
+        for field in bits(std::mem::take(&mut self.known) & !fields) {
             let mut kept: Vec<Kept<T>> = having(&tied, field).cloned().collect();
             settle(&mut kept);
             self.fallback.insert(field, kept);

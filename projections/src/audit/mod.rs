@@ -1,12 +1,11 @@
 //! The audit index: one slim row an event, for finding; payload, cause and hashes are read from the log itself.
 
+pub mod family;
 pub mod list;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::sync::{LazyLock, RwLock};
 
-use aggregates::recorded::Metadata;
+use aggregates::recorded::{DecodeError, Metadata};
 use aggregates::time::Timestamp;
 
 use crate::projection::{FoldError, LogEvent, Projection};
@@ -43,21 +42,6 @@ pub struct AuditRow {
     pub recorded_at: Timestamp,
 }
 
-/// Families by stored name, learnt from the first event of each type: the index needs no payload after that.
-static FAMILIES: LazyLock<RwLock<HashMap<Box<str>, &'static str>>> = LazyLock::new(RwLock::default);
-
-fn family_of(event: &LogEvent) -> Result<&'static str, FoldError> {
-    let name = &event.event_type;
-    if let Some(family) = FAMILIES.read().ok().and_then(|known| known.get(&**name).copied()) {
-        return Ok(family);
-    }
-    let family = event.typed()?.family();
-    if let Ok(mut known) = FAMILIES.write() {
-        known.insert(name.as_str().into(), family);
-    }
-    Ok(family)
-}
-
 impl Projection for Audit {
     const NAME: &'static str = "audit";
     const VERSION: u32 = 1;
@@ -86,7 +70,8 @@ impl Projection for Audit {
     }
 
     fn fold(row: &mut Option<AuditRow>, event: &LogEvent) -> Result<(), FoldError> {
-        let family = family_of(event)?;
+        let family = family::family_of(&event.event_type)
+            .ok_or_else(|| FoldError::new(DecodeError::UnknownType(event.event_type.clone())))?;
         let metadata: Metadata = serde_json::from_str(&event.metadata)
             .map_err(|error| FoldError::new(format!("the metadata does not read: {error}")))?;
         *row = Some(AuditRow {
@@ -138,14 +123,4 @@ impl Projection for Audit {
         };
         Ok((Key::place(position), row))
     }
-}
-
-/// Whether the family of this type was learnt.
-pub(crate) fn is_known(event_type: &str) -> bool {
-    FAMILIES.read().is_ok_and(|known| known.contains_key(event_type))
-}
-
-/// Learns the family of the event's type, if the event reads; if not, folding says so.
-pub(crate) fn learn(event: &LogEvent) {
-    let _ = family_of(event);
 }

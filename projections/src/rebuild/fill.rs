@@ -19,8 +19,8 @@ pub(super) trait Fill: Send {
     fn fold(&mut self, event: &LogEvent) -> Result<(), FoldError>;
     /// Number of rows held.
     fn rows(&self) -> usize;
-    /// Hands out rows in the order of their keys, all but those of `open`, the stream that may go on.
-    fn take_cells(&mut self, part: u32, open: Option<&str>) -> Result<Cells, RowError>;
+    /// Hands out all rows in the order of their keys.
+    fn take_cells(&mut self, part: u32) -> Result<Cells, RowError>;
     /// Hands out all rows as COPY wants them.
     fn take_copy(&mut self, part: u32) -> Result<CopyBytes, RowError>;
 }
@@ -29,6 +29,8 @@ struct Filling<P: Projection> {
     view: View,
     table: Table,
     rows: HashMap<Key, Option<P::Row>>,
+    /// Rows of a view that only adds.
+    added: Vec<(Key, P::Row)>,
 }
 
 /// The empty beginning of a view.
@@ -48,18 +50,17 @@ impl<P: Projection> Filling<P> {
             view,
             table: P::TABLE,
             rows: HashMap::new(),
+            added: Vec::new(),
         })
     }
 
-    fn take(&mut self, open: Option<&str>) -> Vec<(Key, P::Row)> {
-        let mut done: Vec<(Key, P::Row)> = match open {
-            None => self.rows.drain().filter_map(|(key, row)| Some((key, row?))).collect(),
-            Some(open) => {
-                let closed = self.rows.extract_if(|key, _| &*key.stream != open);
-                closed.filter_map(|(key, row)| Some((key, row?))).collect()
-            }
-        };
-        done.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    fn take(&mut self) -> Vec<(Key, P::Row)> {
+        // Rows that are only added came in the order of their keys.
+        let mut done = std::mem::take(&mut self.added);
+        if !self.rows.is_empty() {
+            done.extend(self.rows.drain().filter_map(|(key, row)| Some((key, row?))));
+            done.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        }
         done
     }
 }
@@ -74,19 +75,23 @@ impl<P: Projection> Fill for Filling<P> {
     }
 
     fn fold(&mut self, event: &LogEvent) -> Result<(), FoldError> {
-        if let Some(key) = P::key(event)? {
-            P::fold(self.rows.entry(key).or_insert(None), event)?;
+        let Some(key) = P::key(event)? else { return Ok(()) };
+        if P::TABLE.append_only {
+            let mut row = None;
+            P::fold(&mut row, event)?;
+            self.added.extend(row.map(|row| (key, row)));
+            return Ok(());
         }
-        Ok(())
+        P::fold(self.rows.entry(key).or_insert(None), event)
     }
 
     fn rows(&self) -> usize {
-        self.rows.len()
+        self.rows.len() + self.added.len()
     }
 
-    fn take_cells(&mut self, part: u32, open: Option<&str>) -> Result<Cells, RowError> {
+    fn take_cells(&mut self, part: u32) -> Result<Cells, RowError> {
         let mut cells = Cells::default();
-        for (key, row) in self.take(open) {
+        for (key, row) in self.take() {
             cells.parts.push(part);
             P::write(&key, &row, &mut cells)?;
         }
@@ -95,7 +100,7 @@ impl<P: Projection> Fill for Filling<P> {
 
     fn take_copy(&mut self, part: u32) -> Result<CopyBytes, RowError> {
         let mut bytes = CopyBytes::default();
-        for (key, row) in self.take(None) {
+        for (key, row) in self.take() {
             bytes.row(part, self.table.width());
             P::write(&key, &row, &mut bytes)?;
         }

@@ -21,10 +21,8 @@ use aggregates::partition::part_of;
 use aggregates::recorded::LedgerEvent;
 use futures::{StreamExt, TryStreamExt};
 
-use crate::audit;
 use crate::db::{Db, DbError, StoreKind};
 use crate::failpoint;
-use crate::log::read_event;
 use crate::projection::LogEvent;
 use crate::runner::Progress;
 use crate::table::{RowError, Slot};
@@ -40,7 +38,7 @@ const AT_ONCE_SQLITE: usize = 2;
 /// Ranges the streams of a SQLite ledger are cut into.
 const RANGES: u64 = 8;
 /// Rows held before they are written, where a part can be written in pieces.
-const ROWS_HELD: usize = 20_000;
+const ROWS_HELD: usize = 8_000;
 
 /// Why a slot could not be filled.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -160,26 +158,27 @@ async fn accounts_postgres(plan: &Plan, part: u32, head: u64) -> Result<(), Rebu
     Ok(())
 }
 
-/// By stream: when a page ends, all its streams but the last are complete and leave memory.
+/// By stream: when a page ends, all its streams are complete and leave memory.
 async fn accounts_sqlite(plan: &Plan, head: u64) -> Result<(), RebuildError> {
     let ranges = read::ranges(&plan.db, head, RANGES).await?;
     let work = ranges.into_iter().map(|(from, end)| {
         let plan = plan.clone();
         spawn(async move {
             let mut fills = fills(&plan);
-            // No sequence is below one, so a range begins with all of its first stream.
-            let mut after = (from, 0);
+            let (mut after, last) = (from, end);
             loop {
-                let page = read::streams(&plan.db, (&after.0, after.1), &end, head).await?;
-                fold(&plan, &mut fills, &page)?;
-                let last = page.last().map(|event| (event.stream.clone(), event.sequence));
-                let open = last.as_ref().map(|(stream, _)| stream.as_str());
+                let page = read::streams(&plan.db, &after, &last, head).await?;
+                for stream in &page {
+                    fold(&plan, &mut fills, &read::events_of(stream)?)?;
+                }
                 for (fill, slot) in &mut fills {
-                    let rows = fill.take_cells(0, open)?;
+                    let rows = fill.take_cells(0)?;
                     slot::insert(&plan, 0, *fill.table(), *slot, rows).await?;
                 }
-                let Some(last) = last else { return Ok(()) };
-                after = last;
+                let Some((stream, _)) = page.into_iter().next_back() else {
+                    return Ok(());
+                };
+                after = stream;
             }
         })
     });
@@ -194,17 +193,8 @@ async fn index(plan: &Plan, part: u32, head: u64) -> Result<(), RebuildError> {
     let mut fills = fills(plan);
     let mut after = 0;
     loop {
-        let mut page = read::slim(&plan.db, part, after, head).await?;
+        let page = read::slim(&plan.db, part, after, head).await?;
         let last = page.last().map(|event| event.position);
-        for event in &mut page {
-            // The family of a type is learnt from one whole event of it.
-            if !audit::is_known(&event.event_type)
-                && let Some(whole) = read_event(&plan.db, part, event.position).await?
-            {
-                *event = LogEvent::from(whole);
-                audit::learn(event);
-            }
-        }
         fold(plan, &mut fills, &page)?;
         for (fill, slot) in &mut fills {
             if last.is_some() && fill.rows() < ROWS_HELD {
@@ -212,9 +202,7 @@ async fn index(plan: &Plan, part: u32, head: u64) -> Result<(), RebuildError> {
             }
             match plan.db.kind() {
                 StoreKind::Postgres => slot::copy(plan, part, *fill.table(), *slot, fill.take_copy(part)?).await?,
-                StoreKind::Sqlite => {
-                    slot::insert(plan, part, *fill.table(), *slot, fill.take_cells(part, None)?).await?
-                }
+                StoreKind::Sqlite => slot::insert(plan, part, *fill.table(), *slot, fill.take_cells(part)?).await?,
             }
         }
         let Some(last) = last else { return Ok(()) };

@@ -112,6 +112,29 @@ impl Runner {
     }
 }
 
+/// The loop's rounds one at a time, for whoever decides himself when a worker gets its turn: tests of races, replays
+/// under a clock of their own.
+pub struct Stepper(Units);
+
+impl Stepper {
+    /// A worker that has looked at checkpoints and not yet folded.
+    pub async fn new(db: &Db, clock: Clock) -> Result<Self, DbError> {
+        let progress = Progress::new(db.parts(), clock);
+        crate::checkpoint::ensure(db, progress.now()).await?;
+        let cache = Cache::new(db.clone(), progress.clone());
+        let mut units = Units::new(db.clone(), progress, cache, Role::Fold);
+        units.look_at_heads().await?;
+        units.look_at_checkpoints().await?;
+        Ok(Self(units))
+    }
+
+    /// Looks at the heads and brings every part that is behind one page further; true while a page was full.
+    pub async fn round(&mut self) -> Result<bool, DbError> {
+        self.0.look_at_heads().await?;
+        Ok(self.0.round().await?.full)
+    }
+}
+
 async fn run(mut units: Units, look: Arc<Notify>, mut stopped: watch::Receiver<bool>) {
     let mut moved = units.db().heads().watch_any();
     let every = match units.role() {

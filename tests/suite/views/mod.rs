@@ -1,5 +1,8 @@
 //! The views: they say what the log says, live and rebuilt, whoever folds and whatever happens in between.
 
 mod follow;
+mod lists;
 mod overtaken;
+mod race;
+mod stop;
 pub(crate) mod told;
