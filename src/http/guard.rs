@@ -193,6 +193,10 @@ fn account_of(segment: &str, principal: &Principal) -> Answer<AccountRef> {
         let detail = "the path names a tenant other than the one this credential is bound to";
         return Err(Problem::new(ProblemKind::TenantMismatch, detail));
     }
+    if text == "me" {
+        let detail = "`me` is the tenant of a credential that is bound to one; this one is not";
+        return Err(Problem::new(ProblemKind::NotFound, detail));
+    }
     if text.starts_with("cus_") {
         let customer = CustomerId::parse(&text);
         return customer
@@ -292,7 +296,8 @@ mod tests {
         let operator = Principal::operator();
         assert!(matches!(account_of("cus_9", &operator), Ok(AccountRef::Customer(_))));
         assert!(matches!(account_of("acme", &operator), Ok(AccountRef::Tenant(_))));
-        for segment in ["me", "a b", "a%20b", "%ff", ""] {
+        assert_eq!(account_of("me", &operator).unwrap_err().kind, ProblemKind::NotFound);
+        for segment in ["a b", "a%20b", "%ff", ""] {
             assert_eq!(
                 account_of(segment, &operator).unwrap_err().kind,
                 ProblemKind::MalformedRequest,

@@ -37,6 +37,7 @@ pub struct SubscriptionQuery {
     #[param(value_type = Option<String>, format = DateTime)]
     known_at: Option<Timestamp>,
     /// What to add, with commas: `previous`, `limits`, `usage`
+    #[param(pattern = "^(previous|limits|usage)(,(previous|limits|usage))*$")]
     include: Option<String>,
 }
 
