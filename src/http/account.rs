@@ -76,6 +76,11 @@ impl Finder {
         Ok(Some(account))
     }
 
+    /// Looks the name up again next time: it was given another account.
+    pub fn forget(&self, name: &AccountRef) {
+        self.names.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+
     fn kept(&self, name: &AccountRef) -> Option<Account> {
         let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
         let kept = names.get(name)?;

@@ -59,11 +59,45 @@ pub fn of(table: &[Row]) -> Value {
             complete(operation, row);
         }
     }
+    prune(&mut document);
     document
 }
 
 /// A tenant's own name, `me`, or a Stripe customer.
 const TENANT_PATTERN: &str = "^[A-Za-z0-9._:-]{1,128}$";
+
+/// Drops schemas that nothing refers to: what a page holds is written into the page itself.
+fn prune(document: &mut Value) {
+    loop {
+        let mut named = std::collections::BTreeSet::new();
+        references(document, &mut named);
+        let Some(schemas) = document["components"]["schemas"].as_object_mut() else {
+            return;
+        };
+        let before = schemas.len();
+        schemas.retain(|name, _| named.contains(name));
+        if schemas.len() == before {
+            return;
+        }
+    }
+}
+
+fn references(value: &Value, named: &mut std::collections::BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, inner) in fields {
+                match inner.as_str().and_then(|text| text.strip_prefix("#/components/schemas/")) {
+                    Some(schema) if name == "$ref" => {
+                        named.insert(schema.to_owned());
+                    }
+                    Some(_) | None => references(inner, named),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| references(item, named)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
 
 const DESCRIPTION: &str = "An event-sourced billing ledger on Stripe. Changes are additive: ignore fields you do not know. \
 Every error is `application/problem+json` with a `type` that is a page of its own. Reads may carry `Ledger-Min-Position` \

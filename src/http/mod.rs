@@ -19,15 +19,14 @@ pub mod page;
 pub mod past;
 pub mod position;
 pub mod problem;
+pub mod rebuilt;
 pub mod resources;
 pub mod router;
 pub mod server;
 pub mod state;
 
 use limits::Policy;
-use resources::{
-    entitlements, inbox, inbox_acts, keys, plans, projections, quotas, service, subscription, webhook, whoami,
-};
+use resources::{audit, entitlements, history, inbox, inbox_acts, keys, plans, projections, quotas, service, subscription, tenants, unassigned, webhook, whoami};
 use router::{Access, Row};
 
 use crate::auth::{Role, Scope};
@@ -97,9 +96,20 @@ table! {
     GET    "/v1/plans/{plan}"                                    "plans"      no      Public             Public     plans::show;
     GET    "/v1/plan-comparison"                                 "plans"      no      Public             Public     plans::compare;
 
+    PUT    "/v1/tenants/{tenant}"                                "tenants"    no      TenantsWrite       Operator   tenants::put;
+    GET    "/v1/tenants/{tenant}"                                "tenants"    Viewer  TenantsRead        Operator   tenants::show;
+    GET    "/v1/tenants"                                         "tenants"    no      TenantsRead        Operator   tenants::list;
+    GET    "/v1/unassigned-accounts"                             "tenants"    no      TenantsRead        Operator   unassigned::list;
+    POST   "/v1/unassigned-accounts/{customer}/assign"           "tenants"    no      TenantsWrite       Operator   unassigned::assign;
+
     GET    "/v1/tenants/{tenant}/subscription"                   "standing"   Viewer  SubscriptionRead   Standing   subscription::show;
+    GET    "/v1/tenants/{tenant}/subscription/history"           "standing"   Viewer  SubscriptionRead   Operator   history::list;
     GET    "/v1/tenants/{tenant}/entitlements"                   "standing"   Viewer  EntitlementsRead   Standing   entitlements::show;
     GET    "/v1/tenants/{tenant}/quotas"                         "standing"   Viewer  UsageRead          Standing   quotas::show;
+
+    GET    "/v1/audit/events"                                    "audit"      no      AuditRead          Finance    audit::events;
+    GET    "/v1/audit/events/{address}"                          "audit"      no      AuditRead          Finance    audit::event;
+    GET    "/v1/audit/state"                                     "audit"      no      AuditRead          Finance    audit::state;
 
     GET    "/v1/api-keys"                                        "api-keys"   no      KeysAdmin          Operator   keys::list;
     POST   "/v1/api-keys"                                        "api-keys"   no      KeysAdmin          Operator   keys::create;

@@ -78,6 +78,15 @@ pub fn announce_view(freshness: &Freshness, headers: &mut HeaderMap) {
     insert(headers, LEDGER_VIEW_AGE, &freshness.age_seconds());
 }
 
+/// Writes the headers of a list over all parts: how old its oldest gap is, and its position where there is one part.
+pub fn announce_list(service: &Service, view: View, headers: &mut HeaderMap) {
+    if service.db.parts() == 1 {
+        return announce_view(&service.progress.freshness(view, 0), headers);
+    }
+    let age = service.progress.oldest_wait_micros(view).div_ceil(1_000_000);
+    insert(headers, LEDGER_VIEW_AGE, &age);
+}
+
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: &impl fmt::Display) {
     if let Ok(value) = HeaderValue::from_str(&value.to_string()) {
         headers.insert(name, value);

@@ -28,6 +28,7 @@ use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::inbox::{ReceiptStore, Receiver};
 use crate::plans::registry::Registry;
+use crate::process::accounts::Accounts;
 
 /// Settings of the HTTP border, validated by `config.rs`.
 #[derive(Clone, Debug)]
@@ -128,6 +129,7 @@ pub struct Service(Arc<Whole>);
 struct Whole {
     parts: Parts,
     finder: Finder,
+    accounts: Accounts,
     entitlements: Bodies<EntitlementsRow>,
     subscriptions: Bodies<StatusRow>,
 }
@@ -146,6 +148,7 @@ impl Service {
     pub fn new(parts: Parts) -> Self {
         let directory = Directory::new(parts.db.clone(), parts.clock.clone());
         Self(Arc::new(Whole {
+            accounts: Accounts::new(parts.db.clone(), directory.clone(), parts.clock.clone()),
             finder: Finder::new(directory, parts.db.parts()),
             entitlements: Bodies::default(),
             subscriptions: Bodies::default(),
@@ -157,6 +160,12 @@ impl Service {
     #[must_use]
     pub fn finder(&self) -> &Finder {
         &self.0.finder
+    }
+
+    /// Commands to accounts.
+    #[must_use]
+    pub fn accounts(&self) -> &Accounts {
+        &self.0.accounts
     }
 
     /// Answers about entitlements that were written before.

@@ -13,6 +13,7 @@ mod idempotency;
 mod load;
 mod mark;
 mod postgres;
+mod profile;
 mod retry;
 mod sqlite;
 
@@ -28,6 +29,7 @@ use batch::Batch;
 pub use idempotency::{ApiAnswer, find_answer, forget_expired, settle_answer};
 pub use load::stock_events;
 pub use mark::{StoredMark, find as find_mark};
+pub use profile::{Profile, find_profile};
 
 /// Items in one append: a lane's batch; more only lengthens the hold on the part's head.
 pub const ITEMS_MAX: usize = 256;

@@ -1,6 +1,8 @@
 //! One file per resource: its routes, their parameters and answers.
 
+pub mod audit;
 pub mod entitlements;
+pub mod history;
 pub mod inbox;
 pub mod inbox_acts;
 pub mod keys;
@@ -11,5 +13,7 @@ pub mod service;
 pub mod standing;
 pub mod subscription;
 pub mod subscription_answer;
+pub mod tenants;
+pub mod unassigned;
 pub mod webhook;
 pub mod whoami;

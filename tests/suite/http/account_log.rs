@@ -39,6 +39,7 @@ pub(super) struct AccountLog<'a> {
     app: &'a App,
     pub(super) stream: StreamId,
     pub(super) part: u32,
+    assigned: bool,
     state: AccountState,
     sequence: u64,
     told: u32,
@@ -66,6 +67,7 @@ impl<'a> AccountLog<'a> {
             app,
             stream,
             part,
+            assigned,
             state: AccountState::default(),
             sequence: 0,
             told: 0,
@@ -84,7 +86,11 @@ impl<'a> AccountLog<'a> {
     pub(super) async fn tell(&mut self, kind: &str, created: i64, object: &Value, recorded_at: i64) -> String {
         self.told += 1;
         let id = format!("evt_{}_{}", self.stream.as_str().replace(':', "_"), self.told);
-        let body = stripe::event(&id, kind, created, object).to_string();
+        let mut object = object.clone();
+        if !self.assigned {
+            object["metadata"] = serde_json::json!({});
+        }
+        let body = stripe::event(&id, kind, created, &object).to_string();
         let envelope = Envelope::scan(body.as_bytes());
         let Outcome::Facts(facts) = Translator::new(&[]).translate(&envelope, body.as_bytes()).outcome else {
             panic!("{kind} says nothing");

@@ -1,6 +1,7 @@
 //! The HTTP interface, through the real router, at the mirrored path of `src/http`.
 
 mod account_log;
+mod audit;
 mod edge;
 mod entitlements;
 mod harness;
@@ -12,6 +13,7 @@ mod projections;
 mod quotas;
 mod service;
 mod subscription;
+mod tenants;
 mod walk;
 mod webhook;
 mod whoami;

@@ -153,6 +153,7 @@ async fn twelve_changes_answer_rightly_at_twenty_four_instants_on_both_clocks() 
         let mut log = AccountLog::open(&app, 1, true, FIRST).await;
         let mut learnt: Vec<_> = CHANGES.to_vec();
         learnt.sort_by_key(|change| change.1);
+        let mut last = String::new();
         for (happened, recorded, plan, quantity, status) in learnt {
             let mut object = team(1, status, quantity, FIRST);
             if plan == "enterprise" {
@@ -163,7 +164,8 @@ async fn twelve_changes_answer_rightly_at_twenty_four_instants_on_both_clocks() 
                 "trialing" => "customer.subscription.created",
                 _ => "customer.subscription.updated",
             };
-            log.tell(kind, FIRST + happened * DAY, &object, FIRST + recorded * DAY)
+            last = log
+                .tell(kind, FIRST + happened * DAY, &object, FIRST + recorded * DAY)
                 .await;
         }
         let said = |body: &Value| {
@@ -189,8 +191,89 @@ async fn twelve_changes_answer_rightly_at_twenty_four_instants_on_both_clocks() 
             assert_eq!(said(&body), right(day, "occurred", Some(18)), "known on day 18, {day}");
             assert_eq!(body["as_of"]["known_at"], *known.to_string());
         }
-        let now = app.operate("GET", PATH, &Value::Null).await.json();
+        let now = read_at(&app, PATH, &last).await.json();
         assert_eq!(said(&now).0, "canceled");
+    }
+}
+
+#[tokio::test]
+async fn the_history_is_for_its_own_people_newest_first() {
+    for app in App::all().await {
+        let mut log = AccountLog::open(&app, 1, true, NOW - 900).await;
+        log.tell(
+            "customer.subscription.created",
+            NOW - 800,
+            &team(1, "active", 1, NOW - 800),
+            NOW - 790,
+        )
+        .await;
+        log.tell(
+            "customer.subscription.updated",
+            NOW - 700,
+            &team(1, "active", 4, NOW - 800),
+            NOW - 690,
+        )
+        .await;
+        // The same again, newer: recorded, but nothing anybody needs to be told.
+        log.tell(
+            "customer.subscription.updated",
+            NOW - 600,
+            &team(1, "active", 4, NOW - 800),
+            NOW - 590,
+        )
+        .await;
+        let last = log
+            .tell(
+                "customer.subscription.updated",
+                NOW - 500,
+                &team(1, "past_due", 4, NOW - 800),
+                NOW - 490,
+            )
+            .await;
+        let token = format!("Bearer {}", portal_token("tenant-000001", "viewer"));
+        let mut told = Vec::new();
+        let mut path = "/v1/tenants/me/subscription/history?limit=2".to_owned();
+        loop {
+            let headers = [("authorization", &*token), ("ledger-min-position", &*last)];
+            let answer = app.call("GET", &path, &headers, "").await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            let page = answer.json();
+            let data = page["data"].as_array().expect("entries").clone();
+            assert!(data.len() <= 2);
+            told.extend(data);
+            let Some(cursor) = page["page"]["next_cursor"].as_str() else {
+                break;
+            };
+            path = format!("/v1/tenants/me/subscription/history?limit=2&cursor={cursor}");
+        }
+        let events: Vec<&str> = told
+            .iter()
+            .map(|entry| entry["event"].as_str().expect("a name"))
+            .collect();
+        assert_eq!(events.first(), Some(&"payment_overdue"));
+        assert_eq!(events.last(), Some(&"account_opened"));
+        assert!(events.contains(&"quantity_changed") && events.contains(&"subscription_started"));
+        assert!(!events.contains(&"snapshot_confirmed") && !events.contains(&"customer_linked"));
+        let versions: Vec<u64> = told
+            .iter()
+            .map(|entry| entry["version"].as_u64().expect("a version"))
+            .collect();
+        assert!(versions.is_sorted_by(|newer, older| newer > older), "{versions:?}");
+        let changed = told
+            .iter()
+            .find(|entry| entry["event"] == "quantity_changed")
+            .expect("the change");
+        assert_eq!(
+            (&changed["subscription"]["quantity"], &changed["subscription"]["plan"]),
+            (&json!(4), &json!("team"))
+        );
+        assert!(changed.get("actor").is_none());
+        let other = app.operate(
+            "GET",
+            "/v1/tenants/tenant-000001/subscription/history?cursor=AAAA",
+            &Value::Null,
+        );
+        assert_eq!(other.await.problem(), "invalid-cursor");
     }
 }
 

@@ -1,0 +1,505 @@
+//! `/v1/tenants`: who the tenants are, and their accounts.
+
+use std::collections::BTreeMap;
+
+use aggregates::ids::{CustomerId, StreamId, TenantId};
+use aggregates::money::Currency;
+use aggregates::partition::part_of;
+use aggregates::subscription::Rejection;
+use aggregates::subscription::standing::AccessPolicy;
+use aggregates::time::Timestamp;
+use axum::extract::State;
+use axum::http::{Extensions, HeaderMap, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use projections::status::StatusRow;
+use projections::status::list::{self, Listed, TenantFilter};
+use projections::views::View;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::standing::CACHE;
+use crate::http::account::{Account, asked, unanswered};
+use crate::http::conditional::{Etag, check_creation};
+use crate::http::edge::RequestId;
+use crate::http::extract::{Body, Params};
+use crate::http::guard::{AccountRef, Caller};
+use crate::http::idempotency::{Command, Done};
+use crate::http::page::{self, COUNT_MAX, Page, PageInfo, Paging, shown_count};
+use crate::http::position::{self, LedgerPosition, READ_WAIT_MAX};
+use crate::http::problem::{Answer, Problem, ProblemKind};
+use crate::http::state::Service;
+use crate::ledger::{Profile, find_profile};
+use crate::process::accounts::{AccountError, AccountStanding, Caller as Asker, TenantAccount};
+use crate::process::import::{METADATA_CHARS_MAX, METADATA_ENTRIES_MAX, TEXT_CHARS_MAX};
+
+/// Longest text to search for.
+const SEARCH_CHARACTERS_MAX: usize = 128;
+
+/// What a tenant is to be. Fields that are left out are emptied; the account and its customer stay.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TenantRequest {
+    /// Display name.
+    #[schema(max_length = 255)]
+    name: Option<String>,
+    /// Contact address.
+    #[schema(max_length = 255)]
+    email: Option<String>,
+    /// The currency it is to be billed in, ISO 4217.
+    currency: Option<String>,
+    /// Its customer at Stripe, if there is one already.
+    stripe_customer: Option<String>,
+    /// The caller's own words about it: at most 50 keys, values of at most 500 characters.
+    #[serde(default)]
+    metadata: BTreeMap<String, String>,
+}
+
+/// A tenant.
+#[derive(Serialize, ToSchema)]
+pub struct TenantAnswer {
+    /// Its id; null for an account that no tenant owns yet.
+    tenant: Option<String>,
+    /// Display name.
+    name: Option<String>,
+    /// Contact address.
+    email: Option<String>,
+    /// The currency it is billed in.
+    currency: Option<String>,
+    /// Its customer at Stripe; null until one is known.
+    stripe_customer: Option<String>,
+    /// The caller's own words about it.
+    metadata: BTreeMap<String, String>,
+    /// `none`, one of Stripe's statuses, or `unrecognised`.
+    status: Box<str>,
+    /// `full`, `grace`, `restricted` or `blocked`.
+    access: &'static str,
+    /// Code of the subscription's plan, held or not.
+    plan: Option<String>,
+    /// When the ledger first heard of it; null when the view has not seen it yet.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    first_seen_at: Option<Timestamp>,
+    /// When its account or profile last changed.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    updated_at: Option<Timestamp>,
+    /// Sequence of the account's last event.
+    version: u64,
+}
+
+/// One line of the list.
+#[derive(Serialize, ToSchema)]
+pub struct TenantLine {
+    /// Its id.
+    tenant: String,
+    /// Display name.
+    name: Option<String>,
+    /// Contact address.
+    email: Option<String>,
+    /// The currency it is billed in.
+    currency: Option<String>,
+    /// Its customer at Stripe.
+    stripe_customer: Option<String>,
+    /// `none`, one of Stripe's statuses, or `unrecognised`.
+    status: Box<str>,
+    /// `full`, `grace`, `restricted` or `blocked`.
+    access: &'static str,
+    /// Code of the subscription's plan, held or not.
+    plan: Option<String>,
+    /// When the ledger first heard of it.
+    #[schema(value_type = String, format = DateTime)]
+    first_seen_at: Timestamp,
+    /// When its account last changed.
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+    /// Sequence of the account's last event.
+    version: u64,
+}
+
+/// Which tenants.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct TenantQuery {
+    /// Found in the id, the Stripe customer, the name or the address
+    #[param(max_length = 128)]
+    q: Option<String>,
+    /// Word of the status, for instance `past_due`
+    status: Option<String>,
+    /// Code of the subscription's plan
+    plan: Option<String>,
+    /// Count the tenants over all pages, up to 10,000
+    count: Option<bool>,
+    /// Entries of the page
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before
+    #[param(max_length = 512)]
+    cursor: Option<String>,
+}
+
+/// Register a tenant, or replace what it says about itself
+#[utoipa::path(put, path = "/v1/tenants/{tenant}", params(("tenant" = String, Path, description = "The caller's own id: 1 to 128 of `A-Za-z0-9._:-`")),
+    request_body = TenantRequest, responses((status = 201, body = TenantAnswer, description = "Registered"), (status = 200, body = TenantAnswer, description = "Replaced"),
+    (status = 409, description = "Tenant or customer belong elsewhere (`tenant-already-linked`), others kept writing (`write-conflict`), or the same request is still running"),
+    (status = 412, description = "Another version than If-Match names, or If-None-Match: * met an existing tenant (`version-conflict`)")))]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is one thing a handler is given by the router"
+)]
+pub async fn put(
+    State(service): State<Service>,
+    name: AccountRef,
+    caller: Caller,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    extensions: Extensions,
+    body: Body<TenantRequest>,
+) -> Answer<Response> {
+    let AccountRef::Tenant(tenant) = name.clone() else {
+        let detail = "a tenant's own id does not begin with cus_; give an unassigned account to it with /assign";
+        return Err(Problem::malformed(detail));
+    };
+    let command = Command::of(&caller.0, &method, &uri, &headers, &body.bytes)?;
+    let wanted = wanted(tenant.clone(), body.value)?;
+    let known = service.finder().find(&name).await.map_err(Problem::store)?;
+    precondition(&service, &name, known.as_ref(), &headers).await?;
+    let part = writes_to(&service, &wanted, known.as_ref()).await?;
+    let run = async {
+        let asker = asker(&service, &command, &caller, &extensions);
+        let standing = service.accounts().open(&asker, &wanted).await.map_err(refused)?;
+        let status = if standing.created {
+            StatusCode::CREATED
+        } else {
+            StatusCode::OK
+        };
+        changed(&service, &name, &standing, status).await
+    };
+    command.once(&service, part, run).await
+}
+
+/// The part whose stream the command writes to, as far as it can be known before.
+async fn writes_to(service: &Service, wanted: &TenantAccount, known: Option<&Account>) -> Answer<u32> {
+    if let Some(customer) = wanted.stripe_customer.clone() {
+        let of_customer = service.finder().find(&AccountRef::Customer(customer)).await;
+        if let Some(account) = of_customer.map_err(Problem::store)? {
+            return Ok(account.part);
+        }
+    }
+    let own = || part_of(&StreamId::of_tenant(&wanted.tenant), service.db.parts());
+    Ok(known.map_or_else(own, |account| account.part))
+}
+
+async fn precondition(
+    service: &Service,
+    name: &AccountRef,
+    known: Option<&Account>,
+    headers: &HeaderMap,
+) -> Answer<()> {
+    let conditional = headers.contains_key("if-match") || headers.contains_key("if-none-match");
+    if !conditional {
+        return Ok(());
+    }
+    let Some(account) = known else {
+        // What does not exist has no version to match.
+        return Etag::new("0").check(headers);
+    };
+    let (_, etag) = read(service, name, account).await?;
+    etag.check(headers)?;
+    check_creation(headers, Some(&etag))
+}
+
+/// Who asks for a command, in the words of the process that carries it out.
+pub(super) fn asker(service: &Service, command: &Command, caller: &Caller, extensions: &Extensions) -> Asker {
+    let request = extensions.get::<RequestId>();
+    Asker {
+        actor: caller.0.actor(),
+        mark: command.mark(),
+        correlation_id: request.map_or_else(|| command.id.to_string(), |id| id.as_str().to_owned()),
+        api: command.claim(service.clock.now()),
+    }
+}
+
+/// The account after a command: read once the view has it, or after a bounded wait as the view knows it.
+pub(super) async fn changed(
+    service: &Service,
+    name: &AccountRef,
+    standing: &AccountStanding,
+    status: StatusCode,
+) -> Answer<Done> {
+    let (stream, part) = (standing.stream.clone(), standing.part);
+    let reached = standing.position.map(|position| LedgerPosition { part, position });
+    service.finder().forget(name);
+    if let Some(at) = reached {
+        service
+            .progress
+            .wait_for(View::Status, part, at.position, READ_WAIT_MAX)
+            .await;
+    }
+    let (answer, _) = read(service, name, &Account { stream, part }).await?;
+    let body = serde_json::to_value(&answer).map_err(Problem::internal)?;
+    Ok(Done::new(status, body, reached))
+}
+
+/// What the caller may do about a refusal.
+pub(super) fn refused(error: AccountError) -> Problem {
+    let linked = |detail: String, linked_to: String| {
+        Problem::new(ProblemKind::TenantAlreadyLinked, detail).with("linked_to", linked_to)
+    };
+    let detail = error.to_string();
+    match error {
+        AccountError::Rejected(Rejection::TenantAlreadyLinked { linked_to, .. }) => linked(detail, linked_to),
+        AccountError::Rejected(Rejection::CustomerAlreadyLinked { has, .. }) => linked(detail, has.to_string()),
+        AccountError::Rejected(Rejection::TenantMismatch { known, .. }) => linked(detail, known.to_string()),
+        AccountError::UnknownCustomer(_) => Problem::not_found(),
+        AccountError::KeyReused => Command::reused(),
+        AccountError::Busy => Problem::new(ProblemKind::WriteConflict, detail),
+        AccountError::Store(error) => Problem::store(error),
+    }
+}
+
+fn wanted(tenant: TenantId, request: TenantRequest) -> Answer<TenantAccount> {
+    let short = |field: &str, text: Option<String>| match text {
+        Some(text)
+            if text.is_empty() || text.chars().count() > TEXT_CHARS_MAX || text.chars().any(char::is_control) =>
+        {
+            let rule = format!("1 to {TEXT_CHARS_MAX} characters without control characters");
+            Err(Problem::invalid(format!("/{field}"), rule))
+        }
+        text => Ok(text),
+    };
+    let currency = request.currency.as_deref().map(Currency::parse).transpose();
+    let customer = request.stripe_customer.as_deref().map(CustomerId::parse).transpose();
+    let invalid = |field: &str, error: &dyn std::fmt::Display| Problem::invalid(field, error.to_string());
+    check_metadata(&request.metadata)?;
+    Ok(TenantAccount {
+        tenant,
+        name: short("name", request.name)?,
+        email: short("email", request.email)?,
+        currency: currency.map_err(|error| invalid("/currency", &error))?,
+        stripe_customer: customer.map_err(|error| invalid("/stripe_customer", &error))?,
+        metadata: request.metadata,
+    })
+}
+
+fn check_metadata(metadata: &BTreeMap<String, String>) -> Answer<()> {
+    if metadata.len() > METADATA_ENTRIES_MAX {
+        return Err(Problem::invalid(
+            "/metadata",
+            format!("at most {METADATA_ENTRIES_MAX} keys"),
+        ));
+    }
+    let fits = |text: &str| text.chars().count() <= METADATA_CHARS_MAX && !text.contains('\0');
+    for (key, value) in metadata {
+        if key.is_empty() || !fits(key) || !fits(value) {
+            let rule = format!("keys and values have at most {METADATA_CHARS_MAX} characters");
+            return Err(Problem::invalid("/metadata", rule));
+        }
+    }
+    Ok(())
+}
+
+/// One tenant
+#[utoipa::path(get, path = "/v1/tenants/{tenant}", params(("tenant" = String, Path, description = "Tenant, `me`, or a Stripe customer")),
+    responses((status = 200, body = TenantAnswer, description = "The tenant"), (status = 304, description = "Unchanged since the given ETag"),
+        (status = 503, description = "The view has not reached Ledger-Min-Position (`projection-behind`), or the store is away (`store-unavailable`)")))]
+pub async fn show(
+    State(service): State<Service>,
+    name: AccountRef,
+    caller: Caller,
+    headers: HeaderMap,
+) -> Answer<Response> {
+    let account = asked(&service, &name, &caller).await?;
+    position::wait(&service, View::Status, Some(account.part), &headers).await?;
+    let freshness = service.progress.freshness(View::Status, account.part);
+    let (answer, etag) = read(&service, &name, &account).await?;
+    let mut response = etag.answer(&headers, CACHE, || axum::Json(answer).into_response());
+    position::announce_view(&freshness, response.headers_mut());
+    Ok(response)
+}
+
+/// The tenant and its version, which changes with its account and with its profile.
+async fn read(service: &Service, name: &AccountRef, account: &Account) -> Answer<(TenantAnswer, Etag)> {
+    let found = service
+        .cache
+        .status(account.part, account.stream.as_str())
+        .await
+        .map_err(unanswered)?;
+    let row = found.value.as_deref();
+    let tenant = match (row.and_then(|row| row.book.account.tenant.clone()), name) {
+        (Some(tenant), _) => Some(tenant),
+        (None, AccountRef::Tenant(tenant)) => Some(tenant.clone()),
+        (None, AccountRef::Customer(_)) => None,
+    };
+    let profile = match &tenant {
+        Some(tenant) => profile(service, account.part, tenant).await?,
+        None => None,
+    };
+    let said_at = profile.as_ref().map(|it| it.updated_at);
+    let version = row.map_or(0, |row| row.sequence);
+    let etag = Etag::new(format_args!("{version}.{}", said_at.map_or(0, Timestamp::micros)));
+    let empty = || Profile {
+        name: None,
+        email: None,
+        currency: None,
+        metadata: "{}".to_owned(),
+        created_at: Timestamp::EPOCH,
+        updated_at: Timestamp::EPOCH,
+    };
+    let profile = profile.unwrap_or_else(empty);
+    let words = Words::of(service, row);
+    let answer = TenantAnswer {
+        tenant: tenant.map(|tenant| tenant.to_string()),
+        name: profile.name,
+        email: profile.email,
+        currency: words.currency.or(profile.currency),
+        stripe_customer: row.and_then(customer_of),
+        metadata: serde_json::from_str(&profile.metadata).map_err(Problem::internal)?,
+        status: words.status,
+        access: words.access,
+        plan: words.plan,
+        first_seen_at: row.map(|row| row.first_seen_at),
+        updated_at: row.map(|row| row.changed_at).max(said_at),
+        version,
+    };
+    Ok((answer, etag))
+}
+
+/// In the part of the account; what was said before the account moved to its customer's stream lies in its own.
+async fn profile(service: &Service, part: u32, tenant: &TenantId) -> Answer<Option<Profile>> {
+    let found = find_profile(&service.db, part, tenant).await.map_err(Problem::store)?;
+    let own = part_of(&StreamId::of_tenant(tenant), service.db.parts());
+    if found.is_some() || own == part {
+        return Ok(found);
+    }
+    find_profile(&service.db, own, tenant).await.map_err(Problem::store)
+}
+
+fn customer_of(row: &StatusRow) -> Option<String> {
+    row.book.account.customer.as_ref().map(ToString::to_string)
+}
+
+/// The words of lists.
+pub(super) struct Words {
+    pub(super) status: Box<str>,
+    pub(super) access: &'static str,
+    pub(super) plan: Option<String>,
+    pub(super) currency: Option<String>,
+}
+
+impl Words {
+    pub(super) fn of(service: &Service, row: Option<&StatusRow>) -> Self {
+        let policy = AccessPolicy::of(&service.plans.current());
+        let nothing = projections::book::StandingBook::default();
+        let book = row.map_or(&nothing, |row| &row.book);
+        let standing = aggregates::subscription::standing::Standing::of(&book.life, book.disputes(), &policy);
+        let currency = standing.currency.or(book.account.currency);
+        Self {
+            access: standing.access.as_str(),
+            plan: standing.plan.as_ref().map(|held| held.plan.code.to_string()),
+            currency: currency.map(|currency| currency.as_str().to_owned()),
+            status: standing.status,
+        }
+    }
+}
+
+/// All tenants, by id
+#[utoipa::path(get, path = "/v1/tenants", params(TenantQuery),
+    responses((status = 200, body = Page<TenantLine>, description = "A page"),
+        (status = 503, description = "The view has not reached Ledger-Min-Position (`projection-behind`), or the store is away (`store-unavailable`)")))]
+pub async fn list(
+    State(service): State<Service>,
+    Params(query): Params<TenantQuery>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Answer<Response> {
+    let size = Paging {
+        limit: query.limit,
+        cursor: None,
+    }
+    .size()?;
+    if query
+        .q
+        .as_deref()
+        .is_some_and(|q| q.chars().count() > SEARCH_CHARACTERS_MAX || q.contains('\0'))
+    {
+        let rule = format!("at most {SEARCH_CHARACTERS_MAX} characters");
+        return Err(Problem::malformed("q cannot be searched for").at("?q", rule));
+    }
+    let filter = TenantFilter {
+        q: query.q.filter(|q| !q.is_empty()),
+        status: query.status,
+        plan: query.plan,
+    };
+    position::wait(&service, View::Status, None, &headers).await?;
+    let list_name = format!("tenants {filter:?}");
+    let after: Option<(String, String)> = service.cursors.read(&list_name, query.cursor.as_deref())?;
+    let place = after.as_ref().map(|(tenant, stream)| (&**tenant, &**stream));
+    let found = list::tenants(&service.db, &service.progress, &filter, place, size + 1).await;
+    let mut found = found.map_err(unanswered)?;
+    let has_more = found.len() > size as usize;
+    found.truncate(size as usize);
+    let last = found
+        .last()
+        .filter(|_| has_more)
+        .map(|it| (id_of(it), it.stream.clone()));
+    let next_cursor = last
+        .map(|place| service.cursors.write(&list_name, &place))
+        .transpose()?;
+    let count = match query.count {
+        Some(true) => Some(count(&service, &filter).await?),
+        Some(false) | None => None,
+    };
+    let data = lines(&service, found, after.map(|(tenant, _)| tenant));
+    let info = PageInfo {
+        next_cursor,
+        has_more,
+        count,
+    };
+    let mut response = page::respond(Page { data, page: info }, &uri);
+    position::announce_list(&service, View::Status, response.headers_mut());
+    Ok(response)
+}
+
+async fn count(service: &Service, filter: &TenantFilter) -> Answer<String> {
+    let most = u32::try_from(COUNT_MAX + 1).unwrap_or(u32::MAX);
+    let counted = list::count_tenants(&service.db, &service.progress, filter, most).await;
+    Ok(shown_count(counted.map_err(unanswered)?))
+}
+
+fn id_of(listed: &Listed) -> String {
+    listed
+        .row
+        .book
+        .account
+        .tenant
+        .as_ref()
+        .map(ToString::to_string)
+        .unwrap_or_default()
+}
+
+/// One line a tenant. A tenant whose own stream yielded to that of its customer has two rows, the customer's first.
+fn lines(service: &Service, found: Vec<Listed>, mut before: Option<String>) -> Vec<TenantLine> {
+    let mut lines = Vec::with_capacity(found.len());
+    for listed in found {
+        let tenant = id_of(&listed);
+        if before.as_ref() == Some(&tenant) {
+            continue;
+        }
+        let words = Words::of(service, Some(&listed.row));
+        lines.push(TenantLine {
+            tenant: tenant.clone(),
+            name: listed.name,
+            email: listed.email,
+            currency: words.currency,
+            stripe_customer: customer_of(&listed.row),
+            status: words.status,
+            access: words.access,
+            plan: words.plan,
+            first_seen_at: listed.row.first_seen_at,
+            updated_at: listed.row.changed_at,
+            version: listed.row.sequence,
+        });
+        before = Some(tenant);
+    }
+    lines
+}
