@@ -86,7 +86,10 @@ fn references(value: &Value, named: &mut std::collections::BTreeSet<String>) {
     match value {
         Value::Object(fields) => {
             for (name, inner) in fields {
-                match inner.as_str().and_then(|text| text.strip_prefix("#/components/schemas/")) {
+                match inner
+                    .as_str()
+                    .and_then(|text| text.strip_prefix("#/components/schemas/"))
+                {
                     Some(schema) if name == "$ref" => {
                         named.insert(schema.to_owned());
                     }
