@@ -26,7 +26,10 @@ pub mod server;
 pub mod state;
 
 use limits::Policy;
-use resources::{audit, entitlements, history, inbox, inbox_acts, keys, plans, projections, quotas, service, subscription, tenants, unassigned, webhook, whoami};
+use resources::{
+    audit, entitlements, history, inbox, inbox_acts, keys, plans, projections, quotas, service, subscription,
+    tenant_list, tenants, unassigned, webhook, whoami,
+};
 use router::{Access, Row};
 
 use crate::auth::{Role, Scope};
@@ -98,7 +101,7 @@ table! {
 
     PUT    "/v1/tenants/{tenant}"                                "tenants"    no      TenantsWrite       Operator   tenants::put;
     GET    "/v1/tenants/{tenant}"                                "tenants"    Viewer  TenantsRead        Operator   tenants::show;
-    GET    "/v1/tenants"                                         "tenants"    no      TenantsRead        Operator   tenants::list;
+    GET    "/v1/tenants"                                         "tenants"    no      TenantsRead        Operator   tenant_list::list;
     GET    "/v1/unassigned-accounts"                             "tenants"    no      TenantsRead        Operator   unassigned::list;
     POST   "/v1/unassigned-accounts/{customer}/assign"           "tenants"    no      TenantsWrite       Operator   unassigned::assign;
 

@@ -100,9 +100,11 @@ pub struct MethodEntry {
     last4: Option<Box<str>>,
 }
 
+/// Short, because the list below names every event there is.
+type E = SubscriptionEvent;
+
 /// Whether people of the portal are told.
-const fn is_told(event: &SubscriptionEvent) -> bool {
-    use SubscriptionEvent as E;
+const fn is_told(event: &E) -> bool {
     match event {
         E::AccountOpened(_)
         | E::PaymentMethodChanged(_)

@@ -13,6 +13,7 @@ pub mod service;
 pub mod standing;
 pub mod subscription;
 pub mod subscription_answer;
+pub mod tenant_list;
 pub mod tenants;
 pub mod unassigned;
 pub mod webhook;
