@@ -17,6 +17,8 @@ pub fn start(config: &LogConfig, colours: bool) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // A log that cannot be written (full disk) must not end the request that wanted to write it.
+        .log_internal_errors(false)
         .with_span_events(FmtSpan::NONE);
     // The first subscriber stays: a test binary may start several servers.
     let _ = match format {

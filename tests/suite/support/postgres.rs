@@ -218,19 +218,26 @@ fn launch(binaries: &Path, home: &Path, owner: u32, durability: Durability, port
         wait "$child"
         rm -rf "$home"
     "#;
-    command(Path::new("sh"))
-        .args(["-c", script, "sh"])
-        .arg(home)
-        .args([&owner.to_string(), &port.to_string(), fsync])
-        .arg(binaries.join("postgres"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .spawn()
-        .expect("the watcher of Postgres");
+    let start = || {
+        command(Path::new("sh"))
+            .args(["-c", script, "sh"])
+            .arg(home)
+            .args([&owner.to_string(), &port.to_string(), fsync])
+            .arg(binaries.join("postgres"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .expect("the watcher of Postgres")
+    };
     let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
     let until = Instant::now() + START_WAIT;
+    let mut watcher = start();
     while !blocking(async { PgConnection::connect(&url).await.is_ok() }) {
+        // After a kill the last backends hold the shared memory for a moment, and a new server refuses to start.
+        if watcher.try_wait().expect("the watcher").is_some() {
+            watcher = start();
+        }
         let log = || std::fs::read_to_string(home.join("log")).unwrap_or_default();
         assert!(Instant::now() < until, "Postgres did not start:\n{}", log());
         std::thread::sleep(Duration::from_millis(20));

@@ -18,6 +18,7 @@ pub(crate) struct Launch {
     binary: PathBuf,
     store_url: Option<String>,
     data_dir: PathBuf,
+    log: PathBuf,
     port: u16,
     metrics_port: u16,
     pub(crate) environment: Vec<(String, String)>,
@@ -30,6 +31,7 @@ impl Launch {
             binary: env!("CARGO_BIN_EXE_subledger").into(),
             store_url: store.url().map(str::to_owned),
             data_dir: store.data_dir().to_owned(),
+            log: store.data_dir().join("test-server.log"),
             port: postgres::free_port(),
             metrics_port: postgres::free_port(),
             environment: Vec::new(),
@@ -86,7 +88,7 @@ impl Launch {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
-            .open(self.data_dir.join("test-server.log"))
+            .open(&self.log)
             .expect("a log file");
         let child = self
             .command(&["serve"])
@@ -101,6 +103,7 @@ impl Launch {
             metrics_address: format!("127.0.0.1:{}", self.metrics_port),
             store_url: self.store_url.clone(),
             data_dir: self.data_dir.clone(),
+            log: self.log.clone(),
         }
     }
 
@@ -119,6 +122,7 @@ pub(crate) struct Server {
     pub(crate) metrics_address: String,
     store_url: Option<String>,
     data_dir: PathBuf,
+    log: PathBuf,
 }
 
 impl Server {
@@ -141,7 +145,7 @@ impl Server {
 
     /// What the server wrote to stdout and stderr so far.
     pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(self.data_dir.join("test-server.log")).unwrap_or_default()
+        std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// Its process id.
@@ -158,6 +162,11 @@ impl Server {
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// Is the process still there?
+    pub(crate) fn is_alive(&mut self) -> bool {
+        self.child.try_wait().expect("the server process").is_none()
     }
 
     /// Waits for the process to end by itself; answers its exit code, or nothing when a signal ended it.
@@ -237,7 +246,8 @@ impl Server {
     pub(crate) async fn is_rebuilding(&self) -> bool {
         let list = self.get("/v1/projections").await;
         let rows = list["data"].as_array().expect("a list");
-        rows.iter().any(|row| row["rebuild"]["state"] == "running")
+        rows.iter()
+            .any(|row| row["rebuild"]["state"] == "running" || row["rebuild"]["state"] == "waiting")
     }
 
     /// Is every receipt settled, and has every view read the whole log? Asked of the tables, so that it needs no
