@@ -212,14 +212,18 @@ pub struct Settlement {
     pub placed: Option<Placed>,
 }
 
+/// Longest reason kept, in characters: a reason may quote a body.
+pub const REASON_CHARS_MAX: usize = 1_000;
+
 impl Settlement {
-    /// A final state without a place on the log.
+    /// A state without a place on the log. The reason loses what no store can keep (NUL) and what nobody reads.
     #[must_use]
     pub fn of(key: ReceiptKey, state: State, reason: Option<String>) -> Self {
+        let kept = |reason: String| reason.chars().filter(|c| *c != '\0').take(REASON_CHARS_MAX).collect();
         Self {
             key,
             state,
-            reason,
+            reason: reason.map(kept),
             attempts: 0,
             next_at: None,
             placed: None,

@@ -191,7 +191,8 @@ fn account(
         .extend(fact.contact.iter().map(|(field, value)| Contact {
             stream: stream.clone(),
             field: *field,
-            value: value.clone(),
+            // A NUL is no text for Postgres; without it both stores keep the same.
+            value: value.as_ref().map(|value| value.replace('\0', "")),
             as_of,
         }));
     Ok(())

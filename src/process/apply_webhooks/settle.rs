@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use projections::db::{Class, DbError};
 use projections::failpoint;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -73,8 +74,11 @@ async fn settle_loop(
         let (settlements, tickets): (Vec<Settlement>, Vec<Ticket>) = group.drain(..).unzip();
         failpoint::reach("settle.before");
         let mut written = store.settle(&settlements, clock.now()).await;
-        if written.as_ref().is_err_and(projections::db::DbError::is_repeatable) {
+        if written.as_ref().is_err_and(DbError::is_repeatable) {
             written = store.settle(&settlements, clock.now()).await;
+        }
+        if written.as_ref().is_err_and(|error| error.class == Class::Bug) {
+            written = one_by_one(&store, &settlements, &clock).await;
         }
         match written {
             Ok(()) => {
@@ -89,4 +93,14 @@ async fn settle_loop(
         }
         failpoint::reach("settle.after");
     }
+}
+
+/// One outcome the store refuses must not hold back those of the others; gives the last refusal.
+async fn one_by_one(store: &ReceiptStore, settlements: &[Settlement], clock: &Clock) -> Result<(), DbError> {
+    let mut last = Ok(());
+    for settlement in settlements {
+        let written = store.settle(std::slice::from_ref(settlement), clock.now()).await;
+        last = written.and(last);
+    }
+    last
 }

@@ -78,6 +78,11 @@ const CAUGHT: &[(&str, &str, bool)] = &[
         "contract::work::a_worker_that_lost_its_lease_cannot_settle_an_effect",
         false,
     ),
+    (
+        "settle-before-append",
+        "flows::apply::deliveries_from_many_senders_have_one_effect_each",
+        false,
+    ),
 ];
 
 /// Runs one test of this binary with a planted fault; answers whether it failed, and what it printed.

@@ -212,6 +212,14 @@ async fn poison_harms_nobody() {
                 .await;
         }
         world.send(&json!({ "no": "id" })).await;
+        // What no text column of Postgres takes.
+        let mut strange = customer("cus_nul", &json!({}));
+        strange["name"] = json!("A\u{0}nn");
+        world.send(&event("evt_nul", "customer.created", DAY, &strange)).await;
+        strange["id"] = json!("cus\u{0}");
+        world
+            .send(&event("evt_nul_id", "customer.created", DAY, &strange))
+            .await;
         world
             .send(&event(
                 "evt_notice",
@@ -224,7 +232,7 @@ async fn poison_harms_nobody() {
             .send(&event("evt_new", "brand.new_type", DAY, &json!({ "id": "x_1" })))
             .await;
         world.settle().await;
-        let expected = [(State::Applied, 36), (State::Ignored, 2), (State::Quarantined, 5)];
+        let expected = [(State::Applied, 37), (State::Ignored, 2), (State::Quarantined, 6)];
         assert_eq!(world.states().await, expected, "{:?}", store.kind);
         let (_, reason) = world.state_of("evt_3").await;
         assert!(reason.unwrap().contains("status"), "the reason names the path");

@@ -6,6 +6,7 @@ mod isolation;
 mod lints;
 mod lost_answer;
 mod opening;
+mod places;
 mod races;
 mod stock;
 mod twin;
