@@ -203,7 +203,6 @@ impl Offline {
     }
 
     /// The routes.
-    #[must_use]
     pub fn router(&self) -> Router {
         router::build(TABLE, &self.0.service)
     }

@@ -118,7 +118,12 @@ async fn admit(rule: &Rule, request: &mut Request, address: Option<IpAddr>) -> R
     known_query(&rule.query, request.uri().query()).map_err(plain)?;
     let drawn = match policy_for(rule.row, &principal, request.method()) {
         Policy::Unlimited => None,
-        policy => draw(service, policy, &principal.scope_name())?,
+        policy @ (Policy::Public
+        | Policy::PortalRead
+        | Policy::PortalWrite
+        | Policy::Standing
+        | Policy::Finance
+        | Policy::Operator) => draw(service, policy, &principal.scope_name())?,
     };
     request.extensions_mut().insert(Caller(principal));
     Ok(drawn)

@@ -29,8 +29,11 @@ fn code(text: &str) -> PlanCode {
     PlanCode::parse(text).unwrap()
 }
 
-/// (plan, month, year, yearly saving in percent) of every plan, amounts in minor units.
-fn prices(catalogue: &Catalogue) -> Vec<(String, Option<i64>, Option<i64>, Option<u32>)> {
+/// (plan, month, year, yearly saving in percent), amounts in minor units.
+type PriceRow = (String, Option<i64>, Option<i64>, Option<u32>);
+
+/// Of every plan.
+fn prices(catalogue: &Catalogue) -> Vec<PriceRow> {
     let currency = catalogue.terms().currency;
     let amount = |plan: &aggregates::plan::Plan, interval| plan.recurring(interval, currency).map(|p| p.amount_minor);
     let row = |plan: &aggregates::plan::Plan| {
@@ -275,6 +278,7 @@ stripe = { test = "price_b" }
 "#;
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table, a row a mistake")]
 fn every_mistake_names_its_line_and_key() {
     // (replace, by, line, key, a part of the message)
     let table: &[(&str, &str, usize, &str, &str)] = &[

@@ -16,6 +16,7 @@ mod flows;
 mod harness;
 mod http;
 mod oracles;
+#[expect(dead_code, reason = "the benches use the rest of this harness")]
 mod support;
 mod tidy;
 mod translate;

@@ -176,7 +176,7 @@ pub async fn docs() -> Response {
             @for (row, operation) in operations {
                 @if row.chapter != chapter {
                     h2 { (row.chapter) }
-                    @let _ = chapter = row.chapter;
+                    @let () = chapter = row.chapter;
                 }
                 details {
                     summary { b { (row.method) } " " code { (row.path) } " " (operation["summary"].as_str().unwrap_or_default()) }

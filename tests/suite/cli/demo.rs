@@ -31,6 +31,7 @@ async fn get(address: &str, key: &str, path: &str) -> Value {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one walk through the demo, told in order")]
 async fn every_printed_line_shows_what_it_says() {
     let store = TestStore::sqlite();
     let home = store.data_dir().join("demo");

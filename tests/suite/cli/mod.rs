@@ -40,6 +40,9 @@ fn json(launch: &Launch, arguments: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {}", out(&output)))
 }
 
+/// Arguments, environment, exit code, a part of what is said.
+type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], i32, &'a str);
+
 #[test]
 fn wrong_use_and_wrong_settings_say_what_to_do() {
     let store = TestStore::sqlite();
@@ -49,7 +52,7 @@ fn wrong_use_and_wrong_settings_say_what_to_do() {
     let import = store.data_dir().join("x.pdf");
     std::fs::write(&import, "x").unwrap();
     let import = import.to_str().unwrap();
-    let table: &[(&[&str], &[(&str, &str)], i32, &str)] = &[
+    let table: &[Case<'_>] = &[
         (&["serv"], &[], 2, "serve"),
         (&["serve", "--listen", "here"], &[], 2, "invalid socket address"),
         (&["keys", "list", "--output", "xml"], &[], 2, "human, json, csv"),

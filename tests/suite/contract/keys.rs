@@ -42,7 +42,7 @@ async fn the_same_key_from_eight_tasks_has_one_effect_and_eight_equal_receipts()
         for round in 0..10 {
             let stream = stream_in(0, db.parts(), round);
             let one = item(&format!("key-{round}"), events(&stream, 0, 3));
-            let outcomes = from_eight_tasks(&[db.clone()], 0, &one).await;
+            let outcomes = from_eight_tasks(std::slice::from_ref(&db), 0, &one).await;
             let receipts: BTreeSet<_> = outcomes.iter().map(positions).collect();
             assert_eq!(receipts.len(), 1, "{outcomes:?}");
             let first = outcomes
@@ -83,7 +83,7 @@ async fn the_same_key_through_two_pools_of_their_own_has_one_effect() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_key_with_nothing_to_record_is_remembered_too() {
     for (_store, db) in ledgers(16).await {
-        let outcomes = from_eight_tasks(&[db.clone()], 3 % db.parts(), &Item::new(mark("nothing"))).await;
+        let outcomes = from_eight_tasks(std::slice::from_ref(&db), 3 % db.parts(), &Item::new(mark("nothing"))).await;
         let first = outcomes.iter().filter(|outcome| **outcome == Outcome::NoChange).count();
         assert_eq!(first, 1, "{outcomes:?}");
         assert!(
