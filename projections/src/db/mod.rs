@@ -287,7 +287,7 @@ impl Db {
                 sqlx::query_as(seconds).fetch_one(pool).await?
             }
             Pool::Postgres(pool) => {
-                let micros = "select (extract(epoch from clock_timestamp()) * 1000000)::bigint";
+                let micros = "select (extract(epoch from now()) * 1000000)::bigint";
                 sqlx::query_as(micros).fetch_one(pool).await?
             }
         };
