@@ -63,9 +63,6 @@ pub fn of(table: &[Row]) -> Value {
     document
 }
 
-/// A tenant's own name, `me`, or a Stripe customer.
-const TENANT_PATTERN: &str = "^[A-Za-z0-9._:-]{1,128}$";
-
 /// Drops schemas that nothing refers to: what a page holds is written into the page itself.
 fn prune(document: &mut Value) {
     loop {
@@ -102,6 +99,9 @@ fn references(value: &Value, named: &mut std::collections::BTreeSet<String>) {
     }
 }
 
+/// A tenant's own name, `me`, or a Stripe customer.
+const TENANT_PATTERN: &str = "^[A-Za-z0-9._:-]{1,128}$";
+
 const DESCRIPTION: &str = "An event-sourced billing ledger on Stripe. Changes are additive: ignore fields you do not know. \
 Every error is `application/problem+json` with a `type` that is a page of its own. Reads may carry `Ledger-Min-Position` \
 (the `Ledger-Position` of an earlier write) and `Prefer: wait=<seconds, at most 2>`; they answer `Ledger-View-Position` \
@@ -110,7 +110,8 @@ and `Ledger-View-Age`.";
 fn complete(operation: &mut Value, row: &Row) {
     operation["tags"] = json!([row.chapter]);
     operation["operationId"] = row.name.into();
-    let parameters = operation["parameters"].as_array_mut().into_iter().flatten();
+    let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+    let parameters = parameters.into_iter().flatten();
     for parameter in parameters.filter(|parameter| parameter["in"] == "path" && parameter["name"] == "tenant") {
         parameter["schema"] = json!({ "type": "string", "pattern": TENANT_PATTERN });
     }
