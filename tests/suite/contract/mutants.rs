@@ -70,17 +70,12 @@ const CAUGHT: &[(&str, &str, bool)] = &[
     ),
     (
         "settle-before-append",
-        "flows::apply::deliveries_from_many_senders_have_one_effect_each",
+        "flows::failpoints::a_kill_inside_an_append_loses_nothing",
         false,
     ),
     (
         "stale-fence-accepted",
         "contract::work::a_worker_that_lost_its_lease_cannot_settle_an_effect",
-        false,
-    ),
-    (
-        "settle-before-append",
-        "flows::apply::deliveries_from_many_senders_have_one_effect_each",
         false,
     ),
 ];
