@@ -111,7 +111,6 @@ impl From<DbError> for Failure {
 }
 
 impl From<AppError> for Failure {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "only the store has exit codes of its own")]
     fn from(error: AppError) -> Self {
         let exit = match error {
             AppError::Open(error) => return error.into(),

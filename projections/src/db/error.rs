@@ -83,10 +83,6 @@ mod sqlite_code {
     pub(super) const CONSTRAINT_PRIMARYKEY: u32 = 1555;
 }
 
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "the library's errors are open-ended: what is unknown is a bug"
-)]
 fn class_of(error: &sqlx::Error) -> Class {
     if let sqlx::Error::Database(database) = error {
         let code = database.code();
@@ -165,10 +161,6 @@ impl DbError {
 
     /// A failure of the statement that inserts events: there, and only there, a taken key is a conflict.
     #[must_use]
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "only an error of the database itself can be a conflict"
-    )]
     pub fn at_events_insert(error: sqlx::Error) -> Self {
         let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
         let taken = code.is_some_and(|code| code == "23505" || code.parse() == Ok(sqlite_code::CONSTRAINT_PRIMARYKEY));

@@ -136,10 +136,6 @@ pub(super) fn check_migrations(migrator: &Migrator, applied: Option<i64>) -> Res
 }
 
 /// Says what a failed migration means.
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "the library's errors are open-ended; its own words tell the rest"
-)]
 pub(super) fn migration_failed(error: sqlx::migrate::MigrateError) -> OpenError {
     use sqlx::migrate::MigrateError;
     let reason = if let MigrateError::VersionMissing(version) = error {

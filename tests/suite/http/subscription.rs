@@ -197,6 +197,7 @@ async fn twelve_changes_answer_rightly_at_twenty_four_instants_on_both_clocks() 
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one account, looked at by each kind of caller")]
 async fn the_history_is_for_its_own_people_newest_first() {
     for app in App::all().await {
         let mut log = AccountLog::open(&app, 1, true, NOW - 900).await;

@@ -51,6 +51,7 @@ async fn all(db: &Db, runner: &Runner, filter: &AuditFilter, limit: u32) -> Vec<
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::too_many_lines, reason = "one ledger, a filter after the other")]
 async fn events_are_found_by_every_filter_and_each_once_over_all_pages() {
     for store in stores().await {
         let db = open(&store).await;
@@ -180,6 +181,7 @@ async fn events_are_found_by_every_filter_and_each_once_over_all_pages() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::too_many_lines, reason = "one ledger, a list after the other")]
 async fn accounts_and_invoices_are_listed_in_pages() {
     for store in stores().await {
         let db = open(&store).await;
