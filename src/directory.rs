@@ -108,7 +108,7 @@ const CHANGE_POSTGRES: &str = "update directory set stream_id = $4, version = ve
      where part = $1 and kind = $2 and key = $3 and version = $5";
 
 const FIND_SQLITE: &str = "select d.kind, d.key, d.stream_id, d.version from json_each(?1) k \
-     join directory d on d.part = k.value ->> 0 and d.kind = k.value ->> 1 and d.key = k.value ->> 2";
+     cross join directory d on d.part = k.value ->> 0 and d.kind = k.value ->> 1 and d.key = k.value ->> 2";
 const CLAIM_SQLITE: &str = "insert into directory (part, kind, key, stream_id, version, updated_at) \
      select value ->> 0, value ->> 1, value ->> 2, value ->> 3, 1, ?2 from json_each(?1) where true \
      on conflict do nothing";

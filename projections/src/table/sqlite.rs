@@ -51,6 +51,8 @@ impl RowSource for SqliteSource<'_> {
 }
 
 /// The rows with these keys, in one statement. The keys travel as one JSON list, so the statement stays prepared.
+/// `cross join` keeps the order of the two: statistics gathered while the table was small (`analyze`) would turn it round,
+/// and every row would be compared with every key.
 pub async fn load(
     connection: &mut SqliteConnection,
     table: &Table,
@@ -58,7 +60,7 @@ pub async fn load(
     keys: &[(u32, Key)],
 ) -> Result<Vec<SqliteRow>, DbError> {
     let mut sql = format!(
-        "select {} from json_each(?1) k join {} t",
+        "select {} from json_each(?1) k cross join {} t",
         table.names("t."),
         table.slot(slot)
     );
