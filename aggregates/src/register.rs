@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::mutant::{self, Mutant};
 use crate::snapshot::{Entry, Fact, Fingerprint, Placement, Rank, Seen, Snapshot};
@@ -40,14 +40,16 @@ impl<T: Snapshot> Kept<T> {
 
 /// The snapshots of one object that matter for what is current.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound(deserialize = "T: Deserialize<'de>"))]
 pub struct Register<T> {
     /// All of the highest (finality, as_of, rank), sorted by content so that equal sets are equal bytes.
+    #[serde(deserialize_with = "exact")]
     tied: Vec<Kept<T>>,
     /// Fields that at least one of them has.
     #[serde(default, skip_serializing_if = "is_none_known")]
     known: u8,
     /// The group next below, for objects whose content can return to what it was.
-    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
+    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty", deserialize_with = "exact")]
     below: Vec<Kept<T>>,
     /// For each field that none of the winning group has: the highest group that has it, sorted alike.
     #[serde(default = "BTreeMap::new", skip_serializing_if = "BTreeMap::is_empty")]
@@ -57,6 +59,14 @@ pub struct Register<T> {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands the field by reference")]
 fn is_none_known(fields: &u8) -> bool {
     *fields == 0
+}
+
+/// A list without room for more: nearly all have one entry, and a reader that does not know the length makes room for
+/// four.
+fn exact<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    let mut list = Vec::deserialize(deserializer)?;
+    list.shrink_to_fit();
+    Ok(list)
 }
 
 impl<T> Default for Register<T> {
@@ -216,6 +226,8 @@ fn insert<T: Snapshot>(group: &mut Vec<Kept<T>>, entry: Entry<T>) {
     if group.iter().any(|known| known.entry == entry) {
         return;
     }
+    // Nearly always the only one of its group: room for more would be most of what a ledger keeps in memory.
+    group.reserve_exact(1);
     group.push(Kept { entry, print: None });
     settle(group);
     if group.len() > TIED_MAX {

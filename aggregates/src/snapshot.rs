@@ -63,6 +63,25 @@ impl JsonSchema for Fingerprint {
     }
 }
 
+/// What makes two snapshots the same one: first sixteen bytes of SHA-256 over object, header and content. A stream keeps
+/// one for each snapshot it recorded, for ever: two that are not the same must never share it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SnapshotId([u8; 16]);
+
+impl SnapshotId {
+    /// Of any value with one stored form.
+    #[must_use]
+    pub fn of<T: Serialize>(value: &T) -> Self {
+        let bytes = serde_json::to_vec(value).unwrap_or_default();
+        let digest = ring::digest::digest(&ring::digest::SHA256, &bytes);
+        let mut id = [0; 16];
+        for (to, from) in id.iter_mut().zip(digest.as_ref()) {
+            *to = *from;
+        }
+        Self(id)
+    }
+}
+
 /// What a webhook says beside the snapshot it carries: facts the object alone does not show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -4,7 +4,7 @@ use super::event::{ObjectSeen, StripeObjectEvent as Event};
 use super::state::ObjectState;
 use crate::facts::{CatalogueSnapshot, PayoutSnapshot, PayoutStatus};
 use crate::observation::ObjectObservation;
-use crate::snapshot::{Entry, Placement};
+use crate::snapshot::{Entry, Placement, SnapshotId};
 use crate::subscription::{Decision, Refresh};
 
 /// Decides what an observation means. It is never refused.
@@ -14,7 +14,7 @@ pub fn decide(state: &ObjectState, observation: &ObjectObservation) -> Decision<
         seen: observation.seen.clone(),
         snapshot: observation.snapshot.clone(),
     };
-    if state.known.contains(&it) {
+    if state.known.contains(&SnapshotId::of(&it)) {
         return Decision::Superseded;
     }
     let placement = state.book.register.place(&Entry {

@@ -1,18 +1,21 @@
 //! What a Stripe object without an account is: the fold of its events.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
-use super::event::{ObjectSeen, StripeObjectEvent};
+use super::event::StripeObjectEvent;
 use crate::facts::CatalogueSnapshot;
 use crate::register::Book;
+use crate::snapshot::SnapshotId;
 
 /// State of one object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectState {
     /// Its snapshots.
     pub book: Book<CatalogueSnapshot>,
-    /// Every snapshot recorded, in the order of arrival: tells twins.
-    pub known: Vec<ObjectSeen>,
+    /// Every snapshot recorded: tells twins.
+    pub known: BTreeSet<SnapshotId>,
 }
 
 impl ObjectState {
@@ -20,7 +23,7 @@ impl ObjectState {
     pub fn evolve(&mut self, event: &StripeObjectEvent) {
         let it = event.carried();
         self.book.apply(&it.seen, &it.snapshot);
-        self.known.push(it.clone());
+        self.known.insert(SnapshotId::of(it));
     }
 
     /// Folds events from nothing.

@@ -9,7 +9,7 @@ use super::seen::{
     PaymentMethodSeen, RefundSeen, ScheduleSeen, SnapshotRecorded, SubscriptionSeen,
 };
 use crate::ids::{CustomerId, InvoiceId};
-use crate::snapshot::{Fingerprint, Seen};
+use crate::snapshot::{Fingerprint, Seen, SnapshotId};
 
 /// A borrowed snapshot with its object and header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,15 +133,24 @@ impl<'a> Carried<'a> {
         }
     }
 
-    /// Whether both say the same of the same object with the same header. The plans a price stood for when it was
-    /// recorded are ours, not the source's, and do not count.
+    /// The same for all that say the same of the same object with the same header. The plans a price stood for when it
+    /// was recorded are ours, not the source's, and do not count.
     #[must_use]
-    pub fn is_twin_of(self, other: Carried<'_>) -> bool {
-        match (self, other) {
-            (Self::Subscription(a), Carried::Subscription(b)) => {
-                a.subscription == b.subscription && a.seen == b.seen && a.snapshot == b.snapshot
-            }
-            (a, b) => a == b,
+    pub fn snapshot_id(self) -> SnapshotId {
+        let (kind, _) = self.object();
+        match self {
+            Self::Customer(it) => SnapshotId::of(&(kind, it)),
+            Self::Subscription(it) => SnapshotId::of(&(kind, &it.subscription, &it.seen, &it.snapshot)),
+            Self::Schedule(it) => SnapshotId::of(&(kind, it)),
+            Self::Checkout(it) => SnapshotId::of(&(kind, it)),
+            Self::Discount(it) => SnapshotId::of(&(kind, it)),
+            Self::PaymentMethod(it) => SnapshotId::of(&(kind, it)),
+            Self::Invoice(it) => SnapshotId::of(&(kind, it)),
+            Self::InvoicePayment(it) => SnapshotId::of(&(kind, it)),
+            Self::Charge(it) => SnapshotId::of(&(kind, it)),
+            Self::Refund(it) => SnapshotId::of(&(kind, it)),
+            Self::Dispute(it) => SnapshotId::of(&(kind, it)),
+            Self::CreditNote(it) => SnapshotId::of(&(kind, it)),
         }
     }
 

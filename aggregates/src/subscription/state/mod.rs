@@ -1,15 +1,14 @@
 //! What an account is: the fold of its events.
 //!
 //! Each part is public, has a stored form and takes events by itself, so that views use the same parts as the content
-//! of their rows. Two accounts that recorded the same snapshots in any order are equal in every part but
-//! [`AccountState::known`].
+//! of their rows. Two accounts that recorded the same snapshots in any order are equal in every part.
 
 mod account;
 mod invoices;
 mod life;
 mod money;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,8 +19,8 @@ pub use money::MoneyBook;
 
 use super::carried::Carried;
 use super::event::SubscriptionEvent;
-use super::seen::SnapshotRecorded;
 use crate::ids::InvoiceId;
+use crate::snapshot::SnapshotId;
 
 /// State of an account.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,8 +33,8 @@ pub struct AccountState {
     pub invoices: BTreeMap<InvoiceId, InvoiceBook>,
     /// Charges, refunds, disputes, credit notes and checkout sessions.
     pub money: MoneyBook,
-    /// Every snapshot recorded, in the order of arrival: tells twins.
-    pub known: Vec<SnapshotRecorded>,
+    /// Every snapshot recorded: tells twins.
+    pub known: BTreeSet<SnapshotId>,
 }
 
 impl AccountState {
@@ -57,15 +56,12 @@ impl AccountState {
         if let Some(invoice) = carried.invoice() {
             self.invoices.entry(invoice.clone()).or_default().apply(event);
         }
-        // Events of one decision carry the same snapshot and follow each other.
-        if self.known.last().is_none_or(|last| last.carried() != carried) {
-            self.known.push(carried.to_recorded());
-        }
+        self.known.insert(carried.snapshot_id());
     }
 
     /// Whether exactly this was recorded before.
     #[must_use]
     pub fn is_known(&self, snapshot: Carried<'_>) -> bool {
-        self.known.iter().any(|known| known.carried().is_twin_of(snapshot))
+        self.known.contains(&snapshot.snapshot_id())
     }
 }
