@@ -5,6 +5,7 @@
 
 mod figures;
 mod local;
+mod loops;
 mod parts;
 mod start;
 
@@ -43,6 +44,9 @@ pub enum AppError {
     /// The pepper is not usable.
     #[error(transparent)]
     Pepper(#[from] PepperError),
+    /// The system refuses a thread, or one ended badly.
+    #[error("a thread of the service cannot be used: {0}; raise the limit of threads or of memory")]
+    Thread(std::io::Error),
     /// A file of this machine cannot be used.
     #[error("{path} cannot be used: {reason}")]
     File {

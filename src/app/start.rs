@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use super::AppError;
 use super::figures::Figures;
 use super::local::{Announcement, Running};
+use super::loops::Loops;
 use super::parts::Started;
 use crate::auth::api_key::AdminToken;
 use crate::clock::Clock;
@@ -51,6 +52,8 @@ struct Core {
     service: Service,
     workers: Option<Workers>,
     runner: Runner,
+    /// Last, so that it outlives what runs on it.
+    loops: Loops,
 }
 
 /// The loops of a process that works.
@@ -124,13 +127,15 @@ impl Core {
         let source = config.plans_file.clone().map_or(Source::Bundled, Source::File);
         let plans = Registry::open(&db, &plans::load(&source, &plans::process_env)?, clock.now()).await?;
         let role = if works { Role::Fold } else { Role::Follow };
-        let ticks = clock.clone();
-        let runner = Runner::start(&db, role, Arc::new(move || ticks.now())).await?;
+        let loops = Loops::start()?;
+        let (ticks, views) = (clock.clone(), db.clone());
+        let runner = async move { Runner::start(&views, role, Arc::new(move || ticks.now())).await };
+        let runner = loops.run(runner).await??;
         let receipts = ReceiptStore::new(db.clone());
         let worker = Arc::new(OnceLock::new());
         let receiver = Receiver::start(receipts.clone(), hand_off_to(Arc::clone(&worker)));
         let workers = if works {
-            let workers = Workers::start(config, clock, &db, &receipts, &plans).await;
+            let workers = Workers::start(config, clock, &db, &receipts, &plans, &loops).await?;
             let _ = worker.set(workers.apply.hand_off());
             Some(workers)
         } else {
@@ -161,6 +166,7 @@ impl Core {
             service,
             workers,
             runner,
+            loops,
         })
     }
 
@@ -172,15 +178,23 @@ impl Core {
             workers.keeper.stop().await;
         }
         self.runner.stop().await;
+        drop(self.loops);
         self.db.close().await;
     }
 }
 
 impl Workers {
-    async fn start(config: &Config, clock: &Clock, db: &Db, receipts: &ReceiptStore, plans: &Registry) -> Self {
+    async fn start(
+        config: &Config,
+        clock: &Clock,
+        db: &Db,
+        receipts: &ReceiptStore,
+        plans: &Registry,
+        loops: &Loops,
+    ) -> Result<Self, AppError> {
         let keeper = Keeper::start(db.clone(), LeaseRole::Part, config.worker.instance.clone()).await;
         let held = keeper.watch();
-        let apply = ApplyWebhooks::start(WorkerParts {
+        let parts = WorkerParts {
             db: db.clone(),
             directory: Directory::new(db.clone(), clock.clone()),
             receipts: receipts.clone(),
@@ -189,8 +203,9 @@ impl Workers {
             live: config.stripe.mode == StripeMode::Live,
             held: Arc::new(move || held.borrow().keys().copied().collect()),
             clock: clock.clone(),
-        });
-        Self { apply, keeper }
+        };
+        let apply = loops.run(async move { ApplyWebhooks::start(parts) }).await?;
+        Ok(Self { apply, keeper })
     }
 }
 

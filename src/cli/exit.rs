@@ -93,7 +93,7 @@ impl From<OpenError> for Failure {
             OpenError::Url { .. } | OpenError::UnsafeServer { .. } => Exit::Config,
             OpenError::Schema { .. } | OpenError::Mismatch { .. } => Exit::Schema,
             OpenError::Head { .. } => Exit::Found,
-            OpenError::Locked { .. } | OpenError::Io { .. } | OpenError::Db(_) => Exit::Store,
+            OpenError::Locked { .. } | OpenError::Io { .. } | OpenError::Thread(_) | OpenError::Db(_) => Exit::Store,
         };
         Self::new(exit, error.to_string())
     }
@@ -118,7 +118,7 @@ impl From<AppError> for Failure {
             AppError::Plans(error) => return error.into(),
             AppError::Registry(error) => return error.into(),
             AppError::Secret(_) | AppError::Portal(_) | AppError::Pepper(_) | AppError::WorkerOnSqlite => Exit::Config,
-            AppError::File { .. } | AppError::Listen { .. } | AppError::Random => Exit::Failed,
+            AppError::File { .. } | AppError::Listen { .. } | AppError::Thread(_) | AppError::Random => Exit::Failed,
         };
         Self::new(exit, error.to_string())
     }

@@ -47,7 +47,8 @@ where r.part = s.part and r.source = s.source and r.event_id = s.event_id and r.
 
 const DUE: &str = "\
 select source, event_id, coalesce(octet_length(body), 0) as bytes from webhook_receipts \
-where part = any($1) and state in ('new', 'parked') and next_at <= $2 order by next_at, received_at limit $3";
+where part = any($1) and state in ('new', 'parked') and next_at <= $3 \
+  and (next_at <= $2 or (state = 'new' and attempts = 0)) order by next_at, received_at limit $4";
 
 const BODIES: &str = "\
 select source, event_id, body, received_at, attempts, state from webhook_receipts \
@@ -216,10 +217,17 @@ pub(super) async fn settle(pool: &PgPool, rows: &[(u32, &Settlement)], now: Time
     Ok(done.rows_affected())
 }
 
-pub(super) async fn due(pool: &PgPool, parts: &[u32], now: Timestamp, limit: i64) -> Result<Vec<DueKey>, DbError> {
+/// Due at the first time, or by the second if never tried.
+pub(super) async fn due(
+    pool: &PgPool,
+    parts: &[u32],
+    (now, until): (Timestamp, Timestamp),
+    limit: i64,
+) -> Result<Vec<DueKey>, DbError> {
     let rows = sqlx::query(DUE)
         .bind(parts.iter().map(|p| part(*p)).collect::<Vec<_>>())
         .bind(at(now))
+        .bind(at(until))
         .bind(limit)
         .fetch_all(pool)
         .await?;

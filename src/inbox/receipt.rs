@@ -110,7 +110,8 @@ impl NewReceipt {
             part: key.part(parts),
             key,
             masked: masked.is_some(),
-            body: masked.map_or(delivery.body, Bytes::from),
+            // A copy of its own size: the delivery's bytes lie in a connection's read buffer and would keep all of it.
+            body: masked.map_or_else(|| Bytes::copy_from_slice(&delivery.body), Bytes::from),
             digest,
             signature: delivery.signature,
             secret_name: delivery.secret_name,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aggregates::time::Timestamp;
-use projections::db::{Conn, Db, DbError, Pool, StoreKind};
+use projections::db::{Conn, Db, DbError, Load, Pool, StoreKind};
 use projections::failpoint;
 use serde::Serialize;
 
@@ -15,8 +15,8 @@ use super::{postgres, sqlite};
 
 /// How long a new receipt is left to the process that received it before anybody else picks it up, in seconds.
 pub const NEW_GRACE_SECONDS: i64 = 10;
-/// Receipts one sweep reads, so that a long backlog is worked off in steps that can be stopped.
-pub const DUE_PAGE: u16 = 500;
+/// Receipts whose bodies one sweep reads at once, so that a long backlog is worked off in steps that can be stopped.
+pub const DUE_PAGE: usize = 500;
 /// Inserts at once on Postgres: a second one runs while the first waits for its sync; more only thin out the batches.
 const COMMITTERS_POSTGRES: usize = 3;
 /// On SQLite the next group is at the writer while the one before it commits.
@@ -109,8 +109,8 @@ impl ReceiptStore {
     }
 
     async fn insert_sqlite(&self, rows: Arc<Vec<NewReceipt>>) -> Result<Vec<(ReceiptKey, Received)>, DbError> {
-        let bytes = rows.iter().map(NewReceipt::weight).sum();
-        self.on_writer(bytes, move |connection| {
+        let load = Load::urgent(rows.iter().map(NewReceipt::weight).sum(), rows.len() == 1);
+        self.on_writer(load, move |connection| {
             Box::pin(async move {
                 let inserted = sqlite::insert(connection, &rows, &grace(rows.iter())).await?;
                 failpoint::reach("receive.after-insert");
@@ -154,7 +154,7 @@ impl ReceiptStore {
         match self.db.pool_for(part) {
             Pool::Postgres(pool) => postgres::note(pool, part, &key).await,
             Pool::Sqlite(_) => {
-                self.on_writer(0, move |connection| {
+                self.on_writer(Load::default(), move |connection| {
                     Box::pin(async move { sqlite::note(connection, part, &key).await })
                 })
                 .await
@@ -163,7 +163,7 @@ impl ReceiptStore {
     }
 
     /// A job on the writing connection of SQLite.
-    async fn on_writer<T, F>(&self, bytes: usize, job: F) -> Result<T, DbError>
+    async fn on_writer<T, F>(&self, load: Load, job: F) -> Result<T, DbError>
     where
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut sqlx::SqliteConnection) -> futures::future::BoxFuture<'c, Result<T, DbError>>
@@ -171,7 +171,7 @@ impl ReceiptStore {
             + 'static,
     {
         self.db
-            .write_sized(0, bytes, move |connection| match connection {
+            .write_sized(0, load, move |connection| match connection {
                 Conn::Sqlite(connection) => job(connection),
                 Conn::Postgres(_) => Box::pin(async { Err(DbError::bug("a SQLite job met another store")) }),
             })
@@ -189,7 +189,7 @@ impl ReceiptStore {
         if self.db.kind() == StoreKind::Sqlite {
             let rows = sqlite::settlements(&rows, now);
             return self
-                .on_writer(0, move |connection| {
+                .on_writer(Load::default(), move |connection| {
                     Box::pin(async move { sqlite::settle(connection, &rows).await.map(|_| ()) })
                 })
                 .await;
@@ -202,16 +202,17 @@ impl ReceiptStore {
         Ok(())
     }
 
-    /// Receipts of these parts without an outcome whose time has come, oldest first; a page of [`DUE_PAGE`] beyond the
-    /// `held` ones that the caller works on already.
-    pub async fn due(&self, parts: &[u32], now: Timestamp, held: usize) -> Result<Vec<DueKey>, DbError> {
+    /// Receipts of these parts without an outcome whose time has come, oldest first, at most `limit`. With `fresh` also
+    /// those that were never tried and are still left to the process that received them.
+    pub async fn due(&self, parts: &[u32], now: Timestamp, fresh: bool, limit: usize) -> Result<Vec<DueKey>, DbError> {
         let mut due = Vec::new();
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let until = if fresh { now.plus_seconds(NEW_GRACE_SECONDS) } else { now };
         for (pool, parts) in self.by_database(parts, |part| *part) {
             let parts: Vec<u32> = parts.into_iter().copied().collect();
-            let limit = i64::from(DUE_PAGE).saturating_add(i64::try_from(held).unwrap_or_default());
             due.extend(match pool {
-                Pool::Postgres(pool) => postgres::due(pool, &parts, now, limit).await?,
-                Pool::Sqlite(pool) => sqlite::due(pool, now, limit).await?,
+                Pool::Postgres(pool) => postgres::due(pool, &parts, (now, until), limit).await?,
+                Pool::Sqlite(pool) => sqlite::due(pool, (now, until), limit).await?,
             });
         }
         Ok(due)
@@ -273,7 +274,7 @@ impl ReceiptStore {
         match self.db.pool_for(part) {
             Pool::Postgres(pool) => postgres::transition(pool, part, &to, &from, now).await,
             Pool::Sqlite(_) => {
-                self.on_writer(0, move |connection| {
+                self.on_writer(Load::default(), move |connection| {
                     Box::pin(async move { sqlite::transition(connection, part, &to, &from, now).await })
                 })
                 .await

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use aggregates::ids::{StreamId, TenantId};
 use aggregates::time::Timestamp;
-use projections::db::{Class, Conn, Db, DbError};
+use projections::db::{Class, Conn, Db, DbError, Load, WriteError};
 use projections::failpoint;
 use uuid::Uuid;
 
@@ -260,6 +260,15 @@ enum Abort {
     Failed(DbError),
 }
 
+impl WriteError for Abort {
+    fn store(&self) -> Option<&DbError> {
+        match self {
+            Self::Taken(_) => None,
+            Self::Failed(error) => Some(error),
+        }
+    }
+}
+
 impl From<DbError> for Abort {
     fn from(error: DbError) -> Self {
         Self::Failed(error)
@@ -274,7 +283,7 @@ impl From<sqlx::Error> for Abort {
 
 async fn once(db: &Db, batch: Arc<Batch>, attempt: u32) -> Result<Vec<Outcome>, LedgerError> {
     let part = batch.part;
-    let bytes = batch.bytes;
+    let load = Load::bytes(batch.bytes);
     let shared = Arc::clone(&batch);
     let early = if failpoint::mutant("position-taken-early") {
         postgres::take_early(db, &batch).await?
@@ -283,7 +292,7 @@ async fn once(db: &Db, batch: Arc<Batch>, attempt: u32) -> Result<Vec<Outcome>, 
     };
     let unkeyed = failpoint::mutant("skip-inbox-mark") || (attempt > 0 && failpoint::mutant("retry-without-key"));
     let result: Result<Written, Abort> = db
-        .write_sized(part, bytes, move |conn| {
+        .write_sized(part, load, move |conn| {
             Box::pin(async move {
                 failpoint::reach("append.after-begin");
                 let written = match conn {

@@ -25,7 +25,7 @@ pub(crate) async fn acknowledge(plan: &Plan, store: &TestStore) {
     let template = Arc::new(Template::subscription());
     let limit = Duration::from_secs(plan.seconds);
     let mut offset = 0_u32;
-    for connections in [1_usize, 16, 64] {
+    for connections in plan.connections.iter().copied() {
         let before = yardstick::measure(store, connections, limit / 2).await;
         let launch = Launch::new(store);
         let server = launch.start().await;

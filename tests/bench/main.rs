@@ -1,6 +1,7 @@
 //! The benches: rates, latencies and memory of the real binary, beside a yardstick taken in the same run.
 //!
-//! `cargo bench --bench ledger -- --store sqlite|postgres|both [--quick] [--only ack,end-to-end,reads,replay]`
+//! `cargo bench --bench ledger -- --store sqlite|postgres|both [--quick] [--only ack,end-to-end,reads,replay]
+//! [--connections 1,16,64]`
 //!
 //! Load generator, service and store share this machine, so a rate is given as a ratio to the yardstick Y:
 //! single-row durable inserts of the same body, at the same concurrency, straight into the same store.
@@ -40,6 +41,8 @@ pub(crate) struct Plan {
     /// Accounts and events of the large ledger.
     pub(crate) accounts: u32,
     pub(crate) events: u32,
+    /// Connections of the acknowledge runs.
+    pub(crate) connections: Vec<usize>,
     only: Vec<String>,
 }
 
@@ -67,12 +70,15 @@ fn plan() -> (Vec<&'static str>, Plan) {
     let only = value("--only")
         .map(|list| list.split(',').map(str::to_owned).collect())
         .unwrap_or_default();
+    let number = |text: &str| text.parse().unwrap_or_else(|_| panic!("--connections {text}: numbers, as in 1,16,64"));
+    let connections = value("--connections").map_or(vec![1, 16, 64], |list| list.split(',').map(number).collect());
     let plan = if arguments.iter().any(|argument| argument == "--quick") {
         Plan {
             seconds: 3,
             deliveries: 8_000,
             accounts: 5_000,
             events: 100_000,
+            connections,
             only,
         }
     } else {
@@ -81,6 +87,7 @@ fn plan() -> (Vec<&'static str>, Plan) {
             deliveries: 60_000,
             accounts: 50_000,
             events: 1_000_000,
+            connections,
             only,
         }
     };

@@ -215,6 +215,9 @@ pub enum OpenError {
         /// The system's answer.
         source: std::io::Error,
     },
+    /// The system refuses a thread.
+    #[error("the thread that writes the ledger cannot be started: {0}; raise the limit of threads or of memory")]
+    Thread(std::io::Error),
     /// The tables are older or newer than this program.
     #[error("the tables do not fit this program: {reason}")]
     Schema {

@@ -24,6 +24,7 @@ pub use error::{Class, DbError, OpenError};
 pub use heads::Heads;
 pub use meta::{LedgerMeta, Mode, PARTS_POSTGRES, PARTS_SQLITE};
 pub use migrations::{Migration, migrations};
+pub use writer::{Load, WriteError};
 pub use value::{at_from_chrono, at_from_micros, part_to_sql, position_from_sql, position_to_sql};
 
 use postgres::Postgres;
@@ -179,17 +180,17 @@ impl Db {
     pub async fn write<T, E, F>(&self, part: u32, job: F) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<DbError> + Send + 'static,
+        E: WriteError,
         F: for<'c> FnOnce(Conn<'c>) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
     {
-        self.write_sized(part, 0, job).await
+        self.write_sized(part, Load::default(), job).await
     }
 
-    /// The same, telling how many bytes the job writes, which bounds the group it shares on SQLite.
-    pub async fn write_sized<T, E, F>(&self, part: u32, bytes: usize, job: F) -> Result<T, E>
+    /// The same, telling what the job brings, which decides the group it shares on SQLite.
+    pub async fn write_sized<T, E, F>(&self, part: u32, load: Load, job: F) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<DbError> + Send + 'static,
+        E: WriteError,
         F: for<'c> FnOnce(Conn<'c>) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
     {
         match &self.store {
@@ -197,7 +198,7 @@ impl Db {
                 let Some(writer) = &sqlite.writer else {
                     return Err(DbError::bug("the ledger was opened for reading only").into());
                 };
-                writer.write(bytes, move |c| job(Conn::Sqlite(c))).await
+                writer.write(load, move |c| job(Conn::Sqlite(c))).await
             }
             Store::Postgres(postgres) => {
                 postgres::write(&postgres.database(part).pool, move |c| job(Conn::Postgres(c))).await
@@ -209,11 +210,11 @@ impl Db {
     pub async fn write_bulk<T, E, F>(&self, part: u32, job: F) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<DbError> + Send + 'static,
+        E: WriteError,
         F: for<'c> FnOnce(Conn<'c>) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
     {
         match &self.store {
-            Store::Sqlite(_) => self.write_sized(part, 0, job).await,
+            Store::Sqlite(_) => self.write_sized(part, Load::default(), job).await,
             Store::Postgres(postgres) => {
                 postgres::write(&postgres.database(part).bulk, move |c| job(Conn::Postgres(c))).await
             }

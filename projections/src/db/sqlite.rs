@@ -21,9 +21,9 @@ use super::writer::Writer;
 /// Reading connections: two cores are busy with four, and each costs its own page cache.
 const READERS: u32 = 4;
 /// Page cache of the writer, in KiB (negative is SQLite's way to say KiB): the hot end of four indexes.
-const WRITER_CACHE: &str = "-16384";
+const WRITER_CACHE: &str = "-8192";
 /// Page cache of each reader, in KiB.
-const READER_CACHE: &str = "-8192";
+const READER_CACHE: &str = "-2048";
 /// How long a connection waits for the file before it says busy.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Rows a statement may run ahead of its reader: a page of the log is read without switching threads per row.
@@ -140,7 +140,10 @@ pub(super) async fn start(url: &str, writer: Option<(SqliteConnection, LockGuard
         .connect_with(reading(options(url)?))
         .await?;
     let (writer, lock) = match writer {
-        Some((connection, LockGuard(lock))) => (Some(Writer::start(connection, Arc::clone(&lock))), Some(lock)),
+        Some((connection, LockGuard(lock))) => {
+            let writer = Writer::start(connection, Arc::clone(&lock)).map_err(OpenError::Thread)?;
+            (Some(writer), Some(lock))
+        },
         None => (None, None),
     };
     Ok(Sqlite {

@@ -3,6 +3,13 @@
 //! Flow: take a job; BEGIN IMMEDIATE; run it and whatever else waits, each in its own SAVEPOINT; one COMMIT; then
 //! all answers. While one group commits the next one gathers, so no timer is needed. Promise: nothing is answered
 //! before COMMIT returned; a failing job leaves nothing behind and harms no other.
+//!
+//! Two queues: whoever waits for an answer over the network is *urgent* and need not wait for what loops bring. A group
+//! that begins with urgent jobs takes only those; the next one begins with an ordinary job, so that neither starves,
+//! and takes the urgent ones that came meanwhile along.
+//!
+//! The task has a thread of its own: each statement is a message to the connection's thread and back, and between two
+//! of them the whole ledger would wait for its turn behind requests.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,19 +28,75 @@ const QUEUE_JOBS: usize = 1_024;
 const GROUP_JOBS: usize = 256;
 /// Bytes in one COMMIT, so that the log file of SQLite stays small.
 const GROUP_BYTES: usize = 4 * 1024 * 1024;
-/// How long a group may gather while jobs keep coming: bounds the wait of the first one.
-const GROUP_TIME: Duration = Duration::from_millis(20);
+/// How long a group may gather while jobs keep coming, at least and at most. Between them: as long as the last COMMIT
+/// took, so that waiting costs no more than the sync it saves.
+const GROUP_TIME: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(20));
 /// How long writing is refused at once after the disk was full, before one job tries again.
 const FULL_PAUSE: Duration = Duration::from_secs(5);
 
 /// Tells the caller of a job how the COMMIT ended.
 type Answer = Box<dyn FnOnce(Result<(), DbError>) + Send>;
-/// Runs on the writing connection; says whether its savepoint is kept.
-type Run = Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, (bool, Answer)> + Send>;
+/// Runs on the writing connection.
+type Run = Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Ran> + Send>;
+
+/// How a job ended.
+struct Ran {
+    /// What it wrote stays, if the COMMIT succeeds.
+    keep: bool,
+    /// What the store said, where it was the store that failed it.
+    failure: Option<DbError>,
+    answer: Answer,
+}
+
+/// What a writing job may end with.
+pub trait WriteError: From<DbError> + Send + 'static {
+    /// What the store said, if it was the store.
+    fn store(&self) -> Option<&DbError>;
+}
+
+impl WriteError for DbError {
+    fn store(&self) -> Option<&DbError> {
+        Some(self)
+    }
+}
+
+/// What a job brings.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Load {
+    /// What it writes, roughly.
+    pub bytes: usize,
+    /// A request waits for it, not a loop.
+    pub urgent: bool,
+    /// It writes by one statement, which is a transaction by itself.
+    pub single: bool,
+}
+
+impl Load {
+    /// Of a loop's job that writes so much.
+    #[must_use]
+    pub const fn bytes(bytes: usize) -> Self {
+        Self {
+            bytes,
+            urgent: false,
+            single: false,
+        }
+    }
+
+    /// Of a request's job that writes so much, and whether by one statement.
+    #[must_use]
+    pub const fn urgent(bytes: usize, single: bool) -> Self {
+        Self {
+            bytes,
+            urgent: true,
+            single,
+        }
+    }
+}
 
 struct Job {
     run: Run,
     bytes: usize,
+    single: bool,
     /// Answers without running, when there is no transaction to run in.
     refuse: Box<dyn FnOnce(DbError) + Send>,
 }
@@ -41,6 +104,7 @@ struct Job {
 /// Handle to the writer task; cheap to clone.
 #[derive(Clone)]
 pub(super) struct Writer {
+    urgent: mpsc::Sender<Job>,
     jobs: mpsc::Sender<Job>,
     pub(super) failure: watch::Receiver<Option<DbError>>,
 }
@@ -68,24 +132,34 @@ impl<T, E> Reply<T, E> {
 
 impl Writer {
     /// Starts the task. `hold` lives as long as the connection does.
-    pub(super) fn start<H: Send + 'static>(connection: SqliteConnection, hold: H) -> Self {
+    pub(super) fn start<H: Send + 'static>(connection: SqliteConnection, hold: H) -> std::io::Result<Self> {
+        let (urgent, urgent_queue) = mpsc::channel(QUEUE_JOBS);
         let (jobs, queue) = mpsc::channel(QUEUE_JOBS);
+        let queues = Queues {
+            urgent: urgent_queue,
+            ordinary: queue,
+            urgent_first: true,
+        };
         let (failed, failure) = watch::channel(None);
-        tokio::spawn(async move {
-            let connection = serve(connection, queue, failed).await;
+        let work = async move {
+            let connection = serve(connection, queues, failed).await;
             if let Err(error) = connection.close().await {
                 tracing::warn!(error = %error, "closing the SQLite file failed; it is checked at the next start");
             }
             drop(hold);
-        });
-        Self { jobs, failure }
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        std::thread::Builder::new()
+            .name("ledger-writer".to_owned())
+            .spawn(move || runtime.block_on(work))?;
+        Ok(Self { urgent, jobs, failure })
     }
 
     /// Runs `job` in the next group and answers after its COMMIT.
-    pub(super) async fn write<T, E, F>(&self, bytes: usize, job: F) -> Result<T, E>
+    pub(super) async fn write<T, E, F>(&self, load: Load, job: F) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<DbError> + Send + 'static,
+        E: WriteError,
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
     {
         let (sender, receiver) = oneshot::channel();
@@ -97,33 +171,94 @@ impl Writer {
                 let outcome = outcome.unwrap_or_else(|_| Err(DbError::bug("a writing job panicked").into()));
                 if failpoint::mutant("ack-before-commit") && outcome.is_ok() {
                     reply.send(outcome);
-                    return (true, Box::new(|_| ()) as Answer);
+                    return Ran {
+                        keep: true,
+                        failure: None,
+                        answer: Box::new(|_| ()),
+                    };
                 }
                 let keep = outcome.is_ok();
+                let failure = outcome.as_ref().err().and_then(|error| error.store().cloned());
                 let answer: Answer = Box::new(move |committed| match committed {
                     Ok(()) => reply.send(outcome),
                     Err(error) => reply.send(Err(error.into())),
                 });
-                (keep, answer)
+                Ran { keep, failure, answer }
             })
         });
         let refuse = Box::new(move |error: DbError| refused.send(Err(error.into())));
         let stopped = || DbError::of(Class::Connection, "the writer of the SQLite file has stopped");
-        self.jobs
-            .send(Job { run, bytes, refuse })
+        let queue = if load.urgent { &self.urgent } else { &self.jobs };
+        let job = Job {
+            run,
+            bytes: load.bytes,
+            single: load.single,
+            refuse,
+        };
+        queue
+            .send(job)
             .await
             .map_err(|_| stopped())?;
         receiver.await.map_err(|_| stopped())?
     }
 }
 
+/// What waits, and whose turn it is to begin a group when both kinds wait.
+struct Queues {
+    urgent: mpsc::Receiver<Job>,
+    ordinary: mpsc::Receiver<Job>,
+    /// Urgent ones begin the next group if both kinds wait.
+    urgent_first: bool,
+}
+
+impl Queues {
+    /// The first job of a group, and whether it is an urgent one; nothing once every sender is gone.
+    async fn first(&mut self) -> Option<(bool, Job)> {
+        let (first, second) = if self.urgent_first {
+            (&mut self.urgent, &mut self.ordinary)
+        } else {
+            (&mut self.ordinary, &mut self.urgent)
+        };
+        let (is_first, job) = tokio::select! {
+            biased;
+            Some(job) = first.recv() => (true, job),
+            Some(job) = second.recv() => (false, job),
+            else => return None,
+        };
+        let is_urgent = is_first == self.urgent_first;
+        self.urgent_first = !is_urgent;
+        Some((is_urgent, job))
+    }
+
+    /// Whether an urgent job waits.
+    fn has_urgent(&self) -> bool {
+        !self.urgent.is_empty()
+    }
+
+    /// The next job of a group; an ordinary one only where those may still come in.
+    fn next(&mut self, ordinary: bool) -> Option<Job> {
+        let job = if ordinary { self.ordinary.try_recv().ok() } else { None };
+        job.or_else(|| self.urgent.try_recv().ok())
+    }
+
+    /// Answers everything that waits, and whatever still comes, with the same error.
+    async fn refuse_all(&mut self, error: &DbError) {
+        self.urgent.close();
+        self.ordinary.close();
+        while let Some((_, job)) = self.first().await {
+            (job.refuse)(error.clone());
+        }
+    }
+}
+
 async fn serve(
     mut connection: SqliteConnection,
-    mut queue: mpsc::Receiver<Job>,
+    mut queues: Queues,
     failed: watch::Sender<Option<DbError>>,
 ) -> SqliteConnection {
     let mut full_until: Option<(Instant, DbError)> = None;
-    while let Some(first) = queue.recv().await {
+    let mut gather = GROUP_TIME.0;
+    while let Some((is_urgent, first)) = queues.first().await {
         if let Some((until, error)) = &full_until
             && Instant::now() < *until
         {
@@ -131,8 +266,19 @@ async fn serve(
             continue;
         }
         full_until = None;
-        let Err(error) = group(&mut connection, first, &mut queue).await else {
-            continue;
+        let outcome = if is_urgent && first.single && !queues.has_urgent() {
+            alone(&mut connection, first).await
+        } else {
+            // A group that begins with an urgent job takes in no ordinary one.
+            let gather = if is_urgent { Duration::ZERO } else { gather };
+            group(&mut connection, first, &mut queues, gather).await
+        };
+        let error = match outcome {
+            Ok(commit) => {
+                gather = commit.clamp(GROUP_TIME.0, GROUP_TIME.1);
+                continue;
+            }
+            Err(error) => error,
         };
         if error.class == Class::Full {
             tracing::error!(error = %error, "the disk is full; writing is refused, reading goes on");
@@ -141,36 +287,65 @@ async fn serve(
             tracing::error!(error = %error, "the SQLite file failed; nothing is written any more");
             let _ = failed.send(Some(error.clone()));
             // A failed sync is never repeated: what the kernel dropped would look written.
-            queue.close();
-            while let Some(job) = queue.recv().await {
-                (job.refuse)(error.clone());
-            }
+            queues.refuse_all(&error).await;
         }
     }
     connection
 }
 
-/// One transaction. An error says that all of it was rolled back, and everybody in it was told.
-async fn group(connection: &mut SqliteConnection, first: Job, queue: &mut mpsc::Receiver<Job>) -> Result<(), DbError> {
-    if let Err(error) = connection.execute("begin immediate").await {
+/// A job of one statement, with nobody to share a transaction with: the statement is one by itself, begun, synced and
+/// ended in a single message to the connection. Tells how long that took; an error, what the store said.
+async fn alone(connection: &mut SqliteConnection, job: Job) -> Result<Duration, DbError> {
+    let began = Instant::now();
+    failpoint::reach("writer.before-commit");
+    let ran = (job.run)(connection).await;
+    failpoint::reach("writer.after-commit");
+    (ran.answer)(Ok(()));
+    ran.failure.map_or_else(|| Ok(began.elapsed()), Err)
+}
+
+/// One transaction, into which ordinary jobs come for as long as `gather`; tells how long its COMMIT took. An error says
+/// that all of it was rolled back, and everybody in it was told.
+async fn group(
+    connection: &mut SqliteConnection,
+    first: Job,
+    queues: &mut Queues,
+    gather: Duration,
+) -> Result<Duration, DbError> {
+    if let Err(error) = connection.execute("begin immediate; savepoint job").await {
+        // Fails when it was BEGIN that failed, which is as well.
+        let _ = connection.execute("rollback").await;
         let error = DbError::from(error);
         (first.refuse)(error.clone());
         return Err(error);
     }
     let started = Instant::now();
-    let (mut count, mut bytes) = (0, 0);
+    let (mut count, mut bytes) = (1, first.bytes);
     let mut answers = Vec::new();
-    let mut next = Some(first);
-    while let Some(job) = next {
-        count += 1;
-        bytes += job.bytes;
-        if let Err(error) = in_savepoint(connection, job.run, &mut answers).await {
+    let mut next = Some(first.run);
+    while let Some(run) = next.take() {
+        let ran = run(connection).await;
+        answers.push(ran.answer);
+        if !ran.keep
+            && let Err(error) = take_back(connection, ran.failure).await
+        {
             return Err(abandon(connection, answers, error).await);
         }
-        let more = count < GROUP_JOBS && bytes < GROUP_BYTES && started.elapsed() < GROUP_TIME;
-        next = if more { queue.try_recv().ok() } else { None };
+        let more = count < GROUP_JOBS && bytes < GROUP_BYTES;
+        if let Some(job) = more.then(|| queues.next(started.elapsed() < gather)).flatten() {
+            count += 1;
+            bytes += job.bytes;
+            if let Err(error) = connection.execute("release job; savepoint job").await {
+                let error = lost(&error);
+                (job.refuse)(error.clone());
+                return Err(abandon(connection, answers, error).await);
+            }
+            next = Some(job.run);
+        }
     }
     failpoint::reach("writer.before-commit");
+    let committing = Instant::now();
+    // COMMIT releases the last savepoint as well.
     if let Err(error) = connection.execute("commit").await {
         return Err(abandon(connection, answers, DbError::at_commit(error)).await);
     }
@@ -178,23 +353,23 @@ async fn group(connection: &mut SqliteConnection, first: Job, queue: &mut mpsc::
     for answer in answers {
         answer(Ok(()));
     }
-    Ok(())
+    Ok(committing.elapsed())
 }
 
-/// Runs one job inside a savepoint. An error means that the whole transaction is lost, not only the job.
-async fn in_savepoint(connection: &mut SqliteConnection, run: Run, answers: &mut Vec<Answer>) -> Result<(), DbError> {
-    connection.execute("savepoint job").await?;
-    let (keep, answer) = run(connection).await;
-    answers.push(answer);
-    if !keep && !failpoint::mutant("savepoint-leak") {
-        // Where SQLite rolled everything back by itself (disk full, I/O error) there is no savepoint left.
-        connection
-            .execute("rollback to job")
-            .await
-            .map_err(|error| lost(&error))?;
+/// Takes back what a failed job did. An error means that the whole transaction is lost, not only the job: the file
+/// failed, or SQLite rolled everything back by itself and there is no savepoint left.
+async fn take_back(connection: &mut SqliteConnection, failure: Option<DbError>) -> Result<(), DbError> {
+    if let Some(failure) = failure.as_ref().filter(|failure| failure.class == Class::Fatal) {
+        return Err(failure.clone());
     }
-    connection.execute("release job").await?;
-    Ok(())
+    if failpoint::mutant("savepoint-leak") {
+        return Ok(());
+    }
+    let taken = connection.execute("rollback to job").await;
+    taken.map(|_| ()).map_err(|error| match failure {
+        Some(failure) if failure.class == Class::Full => failure,
+        Some(_) | None => lost(&error),
+    })
 }
 
 fn lost(error: &sqlx::Error) -> DbError {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Plan, RebuildError};
 use crate::checkpoint::read_all;
-use crate::db::{Conn, DbError, part_to_sql, position_to_sql};
+use crate::db::{Conn, DbError, Load, part_to_sql, position_to_sql};
 use crate::table::sink::CopyBytes;
 use crate::table::{Cells, Slot, Table, postgres, sqlite};
 use crate::views::View;
@@ -120,9 +120,9 @@ pub(super) async fn insert(plan: &Plan, part: u32, table: Table, slot: Slot, row
     if rows.rows() == 0 {
         return Ok(());
     }
-    let bytes = rows.bytes();
+    let load = Load::bytes(rows.bytes());
     plan.db
-        .write_sized(part, bytes, move |conn| {
+        .write_sized(part, load, move |conn| {
             Box::pin(async move {
                 match conn {
                     Conn::Sqlite(c) => sqlite::upsert(c, &table, slot, rows).await,

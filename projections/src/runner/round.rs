@@ -11,14 +11,14 @@ use super::follow::{Mark, Unit, Units};
 use super::held::Rows;
 use super::read::{Page, pages};
 use crate::checkpoint::{Step, advance_pg, advance_sqlite};
-use crate::db::{Conn, DbError, Pool};
+use crate::db::{Conn, DbError, Load, Pool, WriteError};
 use crate::failpoint;
 use crate::table::{Cells, Key, Slot, Table, postgres, sqlite};
 
 /// Events in one round over all parts: a few milliseconds of folding, so that requests on the same core go on.
-const ROUND_EVENTS: u32 = 2_000;
+const ROUND_EVENTS: u32 = 1_000;
 /// Events of one part in one round, at most and at least.
-const PART_EVENTS: (u32, u32) = (1_000, 64);
+const PART_EVENTS: (u32, u32) = (500, 64);
 
 /// What a round did.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,6 +33,15 @@ enum Refused {
     /// Another worker moved a checkpoint.
     NotFirst,
     Store(DbError),
+}
+
+impl WriteError for Refused {
+    fn store(&self) -> Option<&DbError> {
+        match self {
+            Self::NotFirst => None,
+            Self::Store(error) => Some(error),
+        }
+    }
 }
 
 impl From<DbError> for Refused {
@@ -123,9 +132,9 @@ impl Units {
     async fn flush(&self, steps: Arc<Vec<Step>>, rows: Vec<(Table, Slot, Cells)>) -> Result<(), Refused> {
         let part = steps.first().map_or(0, |step| step.part);
         let now = self.progress.now();
-        let bytes = rows.iter().map(|(_, _, cells)| cells.bytes()).sum();
+        let load = Load::bytes(rows.iter().map(|(_, _, cells)| cells.bytes()).sum());
         self.db
-            .write_sized(part, bytes, move |conn| Box::pin(write(conn, steps, rows, now)))
+            .write_sized(part, load, move |conn| Box::pin(write(conn, steps, rows, now)))
             .await?;
         failpoint::reach("projection.after-flush");
         Ok(())

@@ -9,8 +9,10 @@ use std::sync::{Mutex, PoisonError};
 use aggregates::ids::StreamId;
 use aggregates::subscription::AccountState;
 
-/// Snapshots kept over all accounts, at about 1 kB each: a quarter of what the process may use.
-const SNAPSHOTS_MAX: usize = 24_000;
+/// Snapshots kept over all accounts, at about 2 kB each: a sixth of what the process may use.
+const SNAPSHOTS_MAX: usize = 8_000;
+/// Ids of recorded snapshots that weigh as much as a snapshot.
+const IDS_PER_SNAPSHOT: usize = 64;
 
 struct Kept {
     state: AccountState,
@@ -44,7 +46,7 @@ impl Hot {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for (stream, state, sequence) in states {
             inner.clock += 1;
-            let weight = state.known.len() + 1;
+            let weight = weight(&state);
             let kept = Kept {
                 state,
                 sequence,
@@ -79,6 +81,16 @@ impl Inner {
             self.weight -= weight;
         }
     }
+}
+
+/// What a state costs, in snapshots: its objects have nearly always one each.
+fn weight(state: &AccountState) -> usize {
+    let (life, money) = (&state.life, &state.money);
+    let terms = life.subscriptions.len() + life.schedules.len() + life.discounts.len();
+    let payer = life.payment_methods.len() + life.customers.len() + money.checkouts.len();
+    let paid = state.invoices.len() + money.charges.len() + money.refunds.len();
+    let disputed = money.disputes.len() + money.credit_notes.len();
+    1 + terms + payer + paid + disputed + state.known.len() / IDS_PER_SNAPSHOT
 }
 
 #[cfg(test)]

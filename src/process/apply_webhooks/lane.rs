@@ -78,7 +78,7 @@ impl Worker {
         let (mut events, mut bytes) = (0, 0);
         for (nth, item) in batch.left.iter().take(batch.size).enumerate() {
             let Some(work) = item.works.front() else { break };
-            bytes += item.ticket.body.len();
+            bytes += item.ticket.weight;
             if nth > 0 && (events >= BATCH_EVENTS || bytes > BATCH_BYTES) {
                 break;
             }

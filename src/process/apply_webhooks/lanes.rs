@@ -1,13 +1,17 @@
 //! Where receipts wait inside the process: first for translation, then in the lane of their stream's part.
 //!
-//! One lane is worked on by one task at a time, so webhooks of one account do not race each other here. Everything is
-//! bounded; what does not fit stays in the table and is swept up later.
+//! One lane is worked on by one task at a time, so webhooks of one account do not race each other here. A lane is ripe
+//! when it has a batch, when its first item has waited long enough, or when nothing new has come for a moment: while
+//! webhooks pour in, the price of an append is shared by many of them, and a lone one hardly waits. Everything is
+//! bounded; what does not fit stays in the table and is swept up as soon as there is room again.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::item::Item;
 use crate::inbox::ReceiptKey;
@@ -19,17 +23,26 @@ pub(super) const RECEIPTS_MAX: usize = 4_096;
 pub(super) const BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Receipts translated and resolved in one go.
 pub(super) const INTAKE_MAX: usize = 256;
+/// Longest wait of an item for company: a tenth of the second within which views must follow.
+const GATHER_MAX: Duration = Duration::from_millis(100);
+/// Nothing new for so long: nobody is worth waiting for. Stripe's deliveries of one act come within a few milliseconds.
+const QUIET: Duration = Duration::from_millis(3);
+/// Receipts left when those that found no room are fetched: early enough that nobody runs dry, late enough that a
+/// refill is worth its query.
+const REFILL_AT: usize = RECEIPTS_MAX / 4;
 
 /// A receipt being worked on. While it lives nobody else in this process takes the same one.
 pub(super) struct Ticket {
     pub(super) key: ReceiptKey,
     pub(super) envelope: Envelope,
+    /// Empty once it is translated.
     pub(super) body: Bytes,
     /// Tries so far that failed.
     pub(super) attempts: u32,
     /// It waits for something by name already, so nobody needs to be asked again.
     pub(super) was_parked: bool,
-    weight: usize,
+    /// Bytes of the body, for which what it means stands from then on.
+    pub(super) weight: usize,
     lanes: Arc<Lanes>,
 }
 
@@ -39,9 +52,13 @@ impl Drop for Ticket {
         inner.held.remove(&self.key);
         inner.bytes -= self.weight;
         let empty = inner.held.is_empty();
+        let refill = inner.left_out && inner.held.len() <= REFILL_AT;
         drop(inner);
         if empty {
             self.lanes.emptied.notify_waiters();
+        }
+        if refill {
+            self.lanes.refill.notify_one();
         }
     }
 }
@@ -61,11 +78,22 @@ struct Inner {
     held: HashSet<ReceiptKey>,
     bytes: usize,
     intake: VecDeque<Ticket>,
-    /// Items by part, each with its turn: the lower, the longer it waits.
-    lanes: BTreeMap<u32, VecDeque<(u64, Item)>>,
+    /// Items by part, each with the time since which it waits.
+    lanes: BTreeMap<u32, VecDeque<(Instant, Item)>>,
     busy: HashSet<u32>,
-    turn: u64,
+    /// When receipts last came in.
+    arrived_at: Option<Instant>,
+    /// Some found no room since the last refill.
+    left_out: bool,
     closed: bool,
+}
+
+/// What a free lane is ready for.
+enum Ripe {
+    /// This part can be worked on.
+    Now(u32),
+    /// One will be at this time, unless more comes.
+    At(Instant),
 }
 
 /// The queues of one process.
@@ -75,6 +103,7 @@ pub(super) struct Lanes {
     arrived: Notify,
     ready: Notify,
     emptied: Notify,
+    refill: Notify,
 }
 
 impl Lanes {
@@ -109,6 +138,7 @@ impl Lanes {
     pub(super) fn let_in(self: &Arc<Self>, arrivals: Vec<Arrival>) -> usize {
         let mut left_out = 0;
         let mut inner = self.lock();
+        inner.arrived_at = Some(Instant::now());
         for arrival in arrivals {
             let weight = arrival.body.len();
             let full = inner.held.len() >= RECEIPTS_MAX || inner.bytes + weight > BYTES_MAX;
@@ -130,9 +160,25 @@ impl Lanes {
                 lanes: Arc::clone(self),
             });
         }
+        inner.left_out |= left_out > 0;
         drop(inner);
         self.arrived.notify_one();
         left_out
+    }
+
+    /// Whether receipts were left in the table for want of room since this was last asked.
+    pub(super) fn take_left_out(&self) -> bool {
+        std::mem::take(&mut self.lock().left_out)
+    }
+
+    /// There is more in the table than was taken.
+    pub(super) fn leave_out(&self) {
+        self.lock().left_out = true;
+    }
+
+    /// Returns when there is room for receipts that were left out.
+    pub(super) async fn wants_refill(&self) {
+        self.refill.notified().await;
     }
 
     /// Waits for receipts to translate; nothing once the lanes are closed and the intake is empty.
@@ -156,30 +202,31 @@ impl Lanes {
     /// Puts an item into the lane of its part.
     pub(super) fn push(&self, items: Vec<Item>) {
         let mut inner = self.lock();
+        let now = Instant::now();
         for item in items {
-            inner.turn += 1;
-            let turn = inner.turn;
-            inner.lanes.entry(item.part()).or_default().push_back((turn, item));
+            inner.lanes.entry(item.part()).or_default().push_back((now, item));
         }
         drop(inner);
         // A worker that takes a lane wakes the next one while lanes are left.
         self.ready.notify_one();
     }
 
-    /// Waits for the lane that has waited longest and takes up to `limit` of its items; the part stays taken until
+    /// Waits for the ripe lane that has waited longest and takes up to `limit` of its items; the part stays taken until
     /// [`Self::done`]. Nothing once everything is closed and worked off.
     pub(super) async fn next_lane(&self, limit: usize) -> Option<(u32, Vec<Item>)> {
         loop {
             let ready = self.ready.notified();
-            {
+            let ripe = {
                 let mut inner = self.lock();
-                if let Some(taken) = inner.take_oldest(limit) {
-                    let more = inner.has_ready();
+                let ripe = inner.ripe(limit);
+                if let Some(Ripe::Now(part)) = ripe {
+                    let taken = inner.take(part, limit);
+                    let more = inner.has_free();
                     drop(inner);
                     if more {
                         self.ready.notify_one();
                     }
-                    return Some(taken);
+                    return Some((part, taken));
                 }
                 if inner.closed && inner.held.is_empty() {
                     drop(inner);
@@ -187,8 +234,17 @@ impl Lanes {
                     self.ready.notify_one();
                     return None;
                 }
+                ripe
+            };
+            match ripe {
+                Some(Ripe::At(at)) => {
+                    tokio::select! {
+                        () = ready => {}
+                        () = tokio::time::sleep_until(at) => {}
+                    }
+                }
+                Some(Ripe::Now(_)) | None => ready.await,
             }
-            ready.await;
         }
     }
 
@@ -196,7 +252,7 @@ impl Lanes {
     pub(super) fn done(&self, part: u32) {
         let mut inner = self.lock();
         inner.busy.remove(&part);
-        let more = inner.has_ready();
+        let more = inner.has_free();
         drop(inner);
         if more {
             self.ready.notify_one();
@@ -227,21 +283,39 @@ impl Lanes {
 }
 
 impl Inner {
-    fn has_ready(&self) -> bool {
-        self.lanes.keys().any(|part| !self.busy.contains(part))
+    fn free(&self) -> impl Iterator<Item = (u32, &VecDeque<(Instant, Item)>)> {
+        let free = self.lanes.iter().filter(|(part, _)| !self.busy.contains(part));
+        free.map(|(part, lane)| (*part, lane))
     }
 
-    fn take_oldest(&mut self, limit: usize) -> Option<(u32, Vec<Item>)> {
-        let free = self.lanes.iter().filter(|(part, _)| !self.busy.contains(part));
-        let (part, _) = free.min_by_key(|(_, lane)| lane.front().map(|(turn, _)| *turn))?;
-        let part = *part;
-        let lane = self.lanes.get_mut(&part)?;
+    fn has_free(&self) -> bool {
+        self.free().next().is_some()
+    }
+
+    /// The lane that has waited longest decides: it is ripe first.
+    fn ripe(&self, batch: usize) -> Option<Ripe> {
+        if let Some((part, _)) = self.free().find(|(_, lane)| lane.len() >= batch) {
+            return Some(Ripe::Now(part));
+        }
+        let waiting = |(part, lane): (u32, &VecDeque<(Instant, Item)>)| Some((lane.front()?.0, part));
+        let (since, part) = self.free().filter_map(waiting).min()?;
+        let gathered = since + GATHER_MAX;
+        let quiet = self.arrived_at.map_or(since, |at| at + QUIET);
+        let at = if self.intake.is_empty() { gathered.min(quiet) } else { gathered };
+        let is_ripe = self.closed || at <= Instant::now();
+        Some(if is_ripe { Ripe::Now(part) } else { Ripe::At(at) })
+    }
+
+    fn take(&mut self, part: u32, limit: usize) -> Vec<Item> {
+        let Some(lane) = self.lanes.get_mut(&part) else {
+            return Vec::new();
+        };
         let count = lane.len().min(limit);
         let items = lane.drain(..count).map(|(_, item)| item).collect();
         if lane.is_empty() {
             self.lanes.remove(&part);
         }
         self.busy.insert(part);
-        Some((part, items))
+        items
     }
 }

@@ -1,9 +1,10 @@
-//! The last step: what became of each receipt is written beside it, in groups without a timer.
+//! The last step: what became of each receipt is written beside it, in groups.
 //!
 //! Repeatable: a crash before it costs one more run, which ends in the inbox mark.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use projections::db::{Class, DbError};
 use projections::failpoint;
@@ -16,6 +17,8 @@ use crate::inbox::{ReceiptStore, Settlement, State};
 
 /// Receipts settled by one statement.
 const GROUP_MAX: usize = 256;
+/// How long a smaller group waits for more. Readers see facts, not outcomes; operators do not notice it.
+const GATHER_TIME: Duration = Duration::from_millis(20);
 
 /// A receipt with its outcome. Its ticket is given back once the outcome is written.
 pub(super) type Settled = (Settlement, Ticket);
@@ -71,6 +74,7 @@ async fn settle_loop(
 ) {
     let mut group: Vec<Settled> = Vec::new();
     while outcomes.recv_many(&mut group, GROUP_MAX).await > 0 {
+        gather(&mut group, &mut outcomes).await;
         let (settlements, tickets): (Vec<Settlement>, Vec<Ticket>) = group.drain(..).unzip();
         failpoint::reach("settle.before");
         let mut written = store.settle(&settlements, clock.now()).await;
@@ -92,6 +96,18 @@ async fn settle_loop(
             }
         }
         failpoint::reach("settle.after");
+    }
+}
+
+/// Nobody waits for an outcome: a few more share the statement and its commit.
+async fn gather(group: &mut Vec<Settled>, outcomes: &mut mpsc::Receiver<Settled>) {
+    if group.len() < GROUP_MAX {
+        tokio::time::sleep(GATHER_TIME).await;
+    }
+    while group.len() < GROUP_MAX
+        && let Ok(settled) = outcomes.try_recv()
+    {
+        group.push(settled);
     }
 }
 

@@ -15,32 +15,50 @@ use crate::stripe::envelope::Envelope;
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 impl Worker {
-    /// Looks at once, then every second; a full page is followed by the next one without waiting.
+    /// Looks at once, then every second, and when there is room for what an overflow left in the table. A full page is
+    /// followed by the next one without waiting.
     pub(super) async fn sweep_loop(self: Arc<Self>) {
         loop {
-            match self.sweep().await {
-                Ok(found) if found >= usize::from(DUE_PAGE) => tokio::task::yield_now().await,
-                Ok(_) => tokio::time::sleep(SWEEP_EVERY).await,
+            let left_out = self.lanes.take_left_out();
+            match self.sweep(left_out).await {
+                // More of the same kind is waiting, and there is room or will be.
+                Ok(is_full) if is_full && left_out => self.lanes.leave_out(),
+                Ok(is_full) if is_full => {
+                    tokio::task::yield_now().await;
+                    continue;
+                }
+                Ok(_) => {}
                 Err(error) => {
+                    if left_out {
+                        self.lanes.leave_out();
+                    }
                     tracing::warn!(error = %error, "leftovers could not be looked for; trying again");
                     tokio::time::sleep(SWEEP_EVERY).await;
                 }
             }
+            tokio::select! {
+                () = tokio::time::sleep(SWEEP_EVERY) => {}
+                () = self.lanes.wants_refill() => {}
+            }
         }
     }
 
-    /// One page; gives how many receipts were taken in.
-    async fn sweep(&self) -> Result<usize, DbError> {
+    /// One page, new receipts before their time if this process left some out; tells whether there may be more.
+    async fn sweep(&self, left_out: bool) -> Result<bool, DbError> {
         let (mut rows, mut bytes) = self.lanes.room();
         let held = (self.held)();
         if rows == 0 || held.is_empty() {
-            return Ok(0);
+            return Ok(left_out);
         }
-        let due = self.receipts.due(&held, self.clock.now(), self.lanes.len()).await?;
+        // Those being worked on are among the oldest.
+        let limit = self.lanes.len() + if left_out { rows.max(DUE_PAGE) } else { DUE_PAGE };
+        let due = self.receipts.due(&held, self.clock.now(), left_out, limit).await?;
+        let mut more = due.len() >= limit;
         let mut keys = Vec::new();
         for one in due {
             // A body larger than all the room there is goes alone.
             if rows == 0 || (one.bytes > bytes && !keys.is_empty()) {
+                more = true;
                 break;
             }
             if !self.lanes.holds(&one.key) {
@@ -49,14 +67,14 @@ impl Worker {
                 keys.push(one.key);
             }
         }
-        self.bring_back(&keys).await
+        for page in keys.chunks(DUE_PAGE) {
+            self.bring_back(page).await?;
+        }
+        Ok(more)
     }
 
     /// Reads the bodies of receipts and lets them in.
-    pub(super) async fn bring_back(&self, keys: &[ReceiptKey]) -> Result<usize, DbError> {
-        if keys.is_empty() {
-            return Ok(0);
-        }
+    pub(super) async fn bring_back(&self, keys: &[ReceiptKey]) -> Result<(), DbError> {
         let mut arrivals = Vec::with_capacity(keys.len());
         let mut erased = Vec::new();
         for due in self.receipts.bodies(keys).await? {
@@ -72,9 +90,8 @@ impl Worker {
         if !erased.is_empty() {
             self.receipts.settle(&erased, self.clock.now()).await?;
         }
-        let count = arrivals.len();
-        let left_out = self.lanes.let_in(arrivals);
-        Ok(count - left_out)
+        self.lanes.let_in(arrivals);
+        Ok(())
     }
 }
 

@@ -215,7 +215,7 @@ async fn settled_receipts_are_final_and_due_ones_come_oldest_first() {
         let due = |now| {
             let (store, parts) = (inbox.store.clone(), parts.clone());
             async move {
-                let due = store.due(&parts, now, 0).await.unwrap();
+                let due = store.due(&parts, now, false, 500).await.unwrap();
                 due.iter().map(|one| one.key.event.to_string()).collect::<Vec<_>>()
             }
         };
