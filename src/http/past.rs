@@ -1,7 +1,7 @@
 //! Reads at a point in time: the account's own events folded up to it, on either clock.
 
 use aggregates::subscription::AccountState;
-use aggregates::subscription::history::{AsOf, Basis};
+use aggregates::subscription::history::{AsOf, Basis, StateAt};
 use aggregates::time::Timestamp;
 use projections::book::StandingBook;
 use projections::log::read_stream;
@@ -123,37 +123,36 @@ impl Past {
         }
     }
 
-    fn take(&mut self, event: &LogEvent, as_of: &AsOf) -> Answer<()> {
-        let Some(typed) = event.account().map_err(Problem::internal)? else {
-            return Ok(());
-        };
-        if !as_of.takes(typed, event.occurred_at, event.recorded_at) {
-            return Ok(());
+    fn nothing(freshness: Freshness) -> Self {
+        Self {
+            state: AccountState::default(),
+            sequence: 0,
+            recorded_at: None,
+            opened_at: None,
+            freshness,
         }
-        self.state.evolve(typed);
+    }
+
+    /// The answer rests on this event too.
+    fn rest_on(&mut self, event: &LogEvent) {
         self.sequence = event.sequence;
         self.recorded_at = self.recorded_at.max(Some(event.recorded_at));
         let earlier = self.opened_at.is_none_or(|opened| event.occurred_at < opened);
         if earlier {
             self.opened_at = Some(event.occurred_at);
         }
-        Ok(())
     }
 }
 
 /// The account at a point in time, from all its events.
 pub async fn fold(service: &Service, account: &Account, as_of: &AsOf) -> Answer<Past> {
-    let mut past = Past {
-        state: AccountState::default(),
-        sequence: 0,
-        recorded_at: None,
-        opened_at: None,
-        freshness: Freshness {
-            part: account.part,
-            position: service.progress.head(account.part),
-            age_micros: 0,
-        },
+    let freshness = Freshness {
+        part: account.part,
+        position: service.progress.head(account.part),
+        age_micros: 0,
     };
+    let mut past = Past::nothing(freshness);
+    let mut state = StateAt::new(*as_of);
     let mut after = 0;
     loop {
         let kind = aggregates::subscription::AGGREGATE_TYPE;
@@ -164,12 +163,22 @@ pub async fn fold(service: &Service, account: &Account, as_of: &AsOf) -> Answer<
         for stored in page {
             after = stored.sequence;
             past.freshness.position = past.freshness.position.max(stored.position);
-            past.take(&LogEvent::from(stored), as_of)?;
+            let event = LogEvent::from(stored);
+            let Some(typed) = event.account().map_err(Problem::internal)? else {
+                continue;
+            };
+            if state.take(typed, event.occurred_at, event.recorded_at) {
+                past.rest_on(&event);
+            }
         }
         if is_last {
-            return Ok(past);
+            break;
         }
     }
+    Ok(match state.finish() {
+        Some(state) => Past { state, ..past },
+        None => Past::nothing(past.freshness),
+    })
 }
 
 #[cfg(test)]

@@ -30,32 +30,73 @@ pub struct AsOf {
     pub known_at: Option<Timestamp>,
 }
 
-impl AsOf {
-    /// Whether an event belongs to the answer. What Stripe said counts by the time of its snapshot, everything else
-    /// by the time it happened.
+/// An account at a point in time, folded from all of its events in the order of its stream.
+///
+/// What Stripe said counts by the time of its snapshot, everything else by the time it happened. Whose account it is
+/// holds, on the clock of what happened, from the account's first day: it was only learnt at some point, and which
+/// webhook taught it is an accident of the order in which they arrived.
+#[derive(Clone, Debug)]
+pub struct StateAt {
+    as_of: AsOf,
+    state: AccountState,
+    begun: bool,
+}
+
+impl StateAt {
+    /// Before any event.
     #[must_use]
-    pub fn takes(&self, event: &SubscriptionEvent, occurred_at: Timestamp, recorded_at: Timestamp) -> bool {
-        let known = self.known_at.is_none_or(|known_at| recorded_at <= known_at);
-        let at = match self.basis {
-            Basis::Recorded => recorded_at,
-            Basis::Occurred => event.seen().map_or(occurred_at, |seen| seen.as_of),
-        };
-        known && at <= self.at
+    pub fn new(as_of: AsOf) -> Self {
+        Self {
+            as_of,
+            state: AccountState::default(),
+            begun: false,
+        }
     }
+
+    /// Takes the next event; tells whether the answer rests on it, should there be one.
+    pub fn take(&mut self, event: &SubscriptionEvent, occurred_at: Timestamp, recorded_at: Timestamp) -> bool {
+        let AsOf { basis, at, known_at } = self.as_of;
+        if known_at.is_some_and(|known_at| recorded_at > known_at) {
+            return false;
+        }
+        let by_then = match basis {
+            Basis::Recorded => recorded_at <= at,
+            Basis::Occurred => event.seen().map_or(occurred_at, |seen| seen.as_of) <= at,
+        };
+        self.begun |= by_then;
+        let belongs = by_then || (basis == Basis::Occurred && tells_whose(event));
+        if belongs {
+            self.state.evolve(event);
+        }
+        belongs
+    }
+
+    /// The account; none: nothing had happened by then, or nothing was known.
+    #[must_use]
+    pub fn finish(self) -> Option<AccountState> {
+        self.begun.then_some(self.state)
+    }
+}
+
+/// Whether it says whose account this is.
+const fn tells_whose(event: &SubscriptionEvent) -> bool {
+    matches!(
+        event,
+        SubscriptionEvent::AccountOpened(_)
+            | SubscriptionEvent::CustomerLinked(_)
+            | SubscriptionEvent::TenantAssigned(_)
+    )
 }
 
 /// The state of an account at a point in time, from all its events.
 pub fn state_at<'a>(events: impl IntoIterator<Item = &'a Recorded>, as_of: &AsOf) -> AccountState {
-    let mut state = AccountState::default();
+    let mut state = StateAt::new(*as_of);
     for recorded in events {
-        let LedgerEvent::Subscription(event) = &recorded.event else {
-            continue;
-        };
-        if as_of.takes(event, recorded.occurred_at, recorded.recorded_at) {
-            state.evolve(event);
+        if let LedgerEvent::Subscription(event) = &recorded.event {
+            state.take(event, recorded.occurred_at, recorded.recorded_at);
         }
     }
-    state
+    state.finish().unwrap_or_default()
 }
 
 /// The occurred history: every snapshot once, sorted by time, rank, object and content. Equal for every order in which

@@ -1,5 +1,6 @@
 //! Twelve changes, two of them learnt late, asked at twenty-four instants on both clocks.
 
+use aggregates::observation::Observation;
 use aggregates::recorded::{LedgerEvent, Recorded};
 use aggregates::snapshot::Rank;
 use aggregates::subscription::history::{AsOf, Basis, state_at};
@@ -7,7 +8,8 @@ use aggregates::time::Timestamp;
 use uuid::Uuid;
 
 use super::build::{DAY, Story, at, plan_of};
-use super::convergence::{deliver, standing};
+use super::convergence::{deliver, disordered, standing};
+use super::histories::all;
 
 const HOUR: i64 = 3_600;
 
@@ -30,10 +32,15 @@ fn log() -> Vec<Recorded> {
             plan_of("price_pro", u64::try_from(*n).unwrap()),
         )
     });
+    let told: Vec<&Observation> = told.0.iter().collect();
+    recorded(&told, |nth| at(recorded_at(changes[nth])))
+}
+
+/// The log of observations that arrive in this order, the n-th of them at an instant.
+fn recorded(told: &[&Observation], recorded_at: impl Fn(usize) -> Timestamp) -> Vec<Recorded> {
     let mut log = Vec::new();
-    for known in 1..=told.0.len() {
-        let n = changes[known - 1];
-        let events = deliver(&told.0[..known]).events;
+    for (nth, observation) in told.iter().enumerate() {
+        let events = deliver(told[..=nth].iter().copied()).events;
         for event in events.into_iter().skip(log.len()) {
             let sequence = u64::try_from(log.len()).unwrap() + 1;
             log.push(Recorded {
@@ -43,8 +50,8 @@ fn log() -> Vec<Recorded> {
                 position: sequence,
                 tenant: None,
                 event_id: Uuid::from_u128(u128::from(sequence)),
-                occurred_at: at(2 * n * DAY),
-                recorded_at: at(recorded_at(n)),
+                occurred_at: observation.seen.as_of,
+                recorded_at: recorded_at(nth),
                 event: LedgerEvent::Subscription(event),
             });
         }
@@ -108,4 +115,60 @@ fn the_late_ones_are_recorded_as_late() {
     let names: Vec<&str> = log().iter().map(|it| it.event.name()).collect();
     let late = names.iter().filter(|name| **name == "late_snapshot_recorded").count();
     assert_eq!(late, 2, "{names:?}");
+}
+
+/// The state at every instant of a history and a moment before its first, by the clock of what happened.
+fn states(told: &[&Observation], instants: &[Timestamp]) -> Vec<String> {
+    let log = recorded(told, |nth| at(1_000 * DAY + i64::try_from(nth).unwrap()));
+    let state = |at: &Timestamp| {
+        let as_of = AsOf {
+            basis: Basis::Occurred,
+            at: *at,
+            known_at: None,
+        };
+        let mut state = state_at(&log, &as_of);
+        state.known.clear();
+        serde_json::to_string(&state).unwrap()
+    };
+    instants.iter().map(state).collect()
+}
+
+#[test]
+fn what_was_true_then_does_not_depend_on_the_order_of_arrival() {
+    for history in all() {
+        let told: Vec<&Observation> = history.told.iter().collect();
+        let mut instants: Vec<Timestamp> = told.iter().map(|it| it.seen.as_of).collect();
+        instants.sort_unstable();
+        instants.dedup();
+        instants.insert(0, instants[0].plus_micros(-1));
+        let wanted = states(&told, &instants);
+        assert!(
+            wanted[0].contains("\"opened\":false"),
+            "{}: {}",
+            history.name,
+            wanted[0]
+        );
+        assert!(wanted[1].contains("\"opened\":true"), "{}: {}", history.name, wanted[1]);
+        for seed in 0..25 {
+            let order = disordered(&history.told, seed);
+            assert_eq!(states(&order, &instants), wanted, "{} in order {seed}", history.name);
+        }
+    }
+}
+
+#[test]
+fn a_tenant_learnt_late_was_the_tenant_from_the_first_day() {
+    let history = all()
+        .into_iter()
+        .find(|history| history.name == "tenant_learnt_late")
+        .unwrap();
+    let told: Vec<&Observation> = history.told.iter().collect();
+    let states = states(&told, &[at(-1), at(0), at(2), at(4)]);
+    assert!(!states[0].contains("acme"));
+    for state in &states[1..] {
+        assert!(
+            state.contains("\"tenant\":\"acme\"") && state.contains("\"customer\":\"cus_1\""),
+            "{state}"
+        );
+    }
 }
