@@ -2,6 +2,7 @@
 
 mod accounts;
 mod apply;
+mod convergence;
 mod crash;
 mod disk;
 #[cfg(feature = "failpoints")]
