@@ -4,6 +4,7 @@ use aggregates::subscription::standing::DisputeStanding;
 use aggregates::subscription::{AccountBook, Carried, LifeBook, MoneyBook, SubscriptionEvent};
 use serde::{Deserialize, Serialize};
 
+use crate::failpoint;
 use crate::table::RowError;
 
 /// Everything a standing rests on.
@@ -20,6 +21,10 @@ pub struct StandingBook {
 impl StandingBook {
     /// Takes one event; tells whether anything here rests on it.
     pub fn apply(&mut self, event: &SubscriptionEvent) -> bool {
+        let is_late = matches!(event, SubscriptionEvent::LateSnapshotRecorded(_));
+        if is_late && failpoint::mutant("late-snapshot-skipped") {
+            return false;
+        }
         // Charges, refunds and the like say nothing about where an account stands.
         let disputes = is_of_dispute(event) && self.money.apply(event);
         self.account.apply(event) || self.life.apply(event) || disputes

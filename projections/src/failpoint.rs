@@ -80,6 +80,10 @@ pub const MUTANTS: &[(&str, &str)] = &[
         "a view is never folded twice over one event",
     ),
     (
+        "late-snapshot-skipped",
+        "a view rests on every snapshot, whatever the name its event got by arriving when it did",
+    ),
+    (
         "settle-before-append",
         "an outcome is written after what it says is durable",
     ),

@@ -69,6 +69,11 @@ const CAUGHT: &[(&str, &str, bool)] = &[
         false,
     ),
     (
+        "late-snapshot-skipped",
+        "flows::convergence::every_order_of_six_events_ends_alike_on_sqlite",
+        false,
+    ),
+    (
         "settle-before-append",
         "flows::failpoints::a_kill_inside_an_append_loses_nothing",
         false,
