@@ -125,7 +125,7 @@ impl<P: Projection> Kept<P> {
     }
 
     async fn get(&self, shared: &Shared, part: u32, stream: &str) -> Result<Answer<Option<Arc<P::Row>>>, QueryError> {
-        let freshness = shared.progress.freshness(self.view, part);
+        let (slot, freshness) = shared.progress.slot_and_freshness(self.view, part);
         let generation = {
             let mut shard = self.shard(shared, stream);
             if let Some((_, row)) = shard.find(stream) {
@@ -133,7 +133,6 @@ impl<P: Projection> Kept<P> {
             }
             shard.generation
         };
-        let slot = shared.progress.slot(self.view);
         let row = row_of::<P>(&shared.db, slot, part, &Key::stream(stream))
             .await?
             .map(Arc::new);

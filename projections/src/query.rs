@@ -50,8 +50,8 @@ pub async fn row<P: Projection>(
     part: u32,
     key: &Key,
 ) -> Result<Answer<Option<P::Row>>, QueryError> {
-    let freshness = progress.freshness(view, part);
-    let value = row_of::<P>(db, progress.slot(view), part, key).await?;
+    let (slot, freshness) = progress.slot_and_freshness(view, part);
+    let value = row_of::<P>(db, slot, part, key).await?;
     Ok(Answer { value, freshness })
 }
 

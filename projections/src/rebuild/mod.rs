@@ -21,6 +21,7 @@ use aggregates::partition::part_of;
 use aggregates::recorded::LedgerEvent;
 use futures::{StreamExt, TryStreamExt};
 
+use crate::checkpoint::read_active;
 use crate::db::{Db, DbError, StoreKind};
 use crate::failpoint;
 use crate::projection::LogEvent;
@@ -85,6 +86,9 @@ pub async fn rebuild(db: &Db, progress: &Progress, views: &[View], done: Arc<Ato
     for view in views {
         skips.extend(skipped(db, *view).await?);
     }
+    // From the store: what this process knows of the slots may be a second old, and filling begins by emptying.
+    let active = read_active(db).await?;
+    let unread = |view: View| 1 - active.iter().find(|it| it.view == view).map_or(0, |it| it.slot);
     // The audit index sees every event and needs no payload; the others see accounts and do.
     let (accounts, index): (Vec<View>, Vec<View>) = views.iter().partition(|view| view.accounts_only());
     for group in [accounts, index] {
@@ -94,7 +98,7 @@ pub async fn rebuild(db: &Db, progress: &Progress, views: &[View], done: Arc<Ato
         let plan = Plan {
             db: db.clone(),
             progress: progress.clone(),
-            views: group.iter().map(|view| (*view, 1 - progress.slot(*view))).collect(),
+            views: group.iter().map(|view| (*view, unread(*view))).collect(),
             skips: Arc::new(skips.clone()),
             done: Arc::clone(&done),
         };

@@ -99,23 +99,38 @@ impl Units {
                 .push(checkpoint);
         }
         let mut changed = Vec::new();
+        let mut slots = Vec::with_capacity(View::ALL.len());
         for view in View::ALL {
             let slot = active.iter().find(|a| a.view == view).map_or(0, |a| a.slot);
             for each in [0, 1] {
                 let rows = by_unit.get(&(view, each)).map(Vec::as_slice).unwrap_or_default();
                 changed.extend(self.take_checkpoints(view, each, each == slot, rows));
             }
+            slots.push((view, slot));
+        }
+        let waiting = match self.first_waiting(&changed).await {
+            Ok(waiting) => waiting,
+            Err(error) => {
+                // Readers were not told yet: without units the next look finds all of it changed again.
+                self.units.clear();
+                return Err(error);
+            }
+        };
+        // In this order a reader never finds an older row than the position beside it, whichever slot is ahead: the
+        // position steps back, readers move, kept rows go, the position steps forward.
+        for (view, part, position) in &changed {
+            self.progress.step_back(*view, *part, *position);
+        }
+        for (view, slot) in slots {
             self.progress.use_slot(view, slot);
         }
-        if changed.is_empty() {
-            return Ok(());
+        for ((view, part, position), waiting) in changed.iter().zip(waiting) {
+            self.cache.forget_part(*view, *part);
+            self.progress.found(*view, *part, *position, waiting);
         }
-        let waiting = self.first_waiting(&changed).await?;
-        for ((view, part, position), waiting) in changed.into_iter().zip(waiting) {
-            self.progress.found(view, part, position, waiting);
-            self.cache.forget_part(view, part);
+        if !changed.is_empty() {
+            self.progress.announce();
         }
-        self.progress.announce();
         Ok(())
     }
 

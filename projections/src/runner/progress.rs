@@ -59,8 +59,6 @@ struct ViewProgress {
     position: AtomicU64,
     /// When the first event that waits was recorded, in microseconds.
     waiting_since: AtomicI64,
-    /// Moved up to here by another process or another slot: rows cached before it are not to be trusted.
-    foreign: AtomicU64,
 }
 
 /// Tells the time. An argument, so that a test can replay a year.
@@ -71,7 +69,6 @@ impl Progress {
         let view = || ViewProgress {
             position: AtomicU64::new(0),
             waiting_since: AtomicI64::new(NOTHING_WAITS),
-            foreign: AtomicU64::new(0),
         };
         let part = || PartProgress {
             head: AtomicU64::new(0),
@@ -106,6 +103,19 @@ impl Progress {
         self.part(part).map(|it| &it.views[view.index()])
     }
 
+    /// The slot readers use, and how far its rows are in a part: the slot is looked at before and after, so that both
+    /// speak of the same rows.
+    #[must_use]
+    pub fn slot_and_freshness(&self, view: View, part: u32) -> (Slot, Freshness) {
+        loop {
+            let slot = self.slot(view);
+            let freshness = self.freshness(view, part);
+            if self.slot(view) == slot {
+                return (slot, freshness);
+            }
+        }
+    }
+
     /// How far a view is in a part.
     #[must_use]
     pub fn freshness(&self, view: View, part: u32) -> Freshness {
@@ -138,13 +148,6 @@ impl Progress {
             position,
             age_micros: u64::try_from(age).unwrap_or(0),
         }
-    }
-
-    /// Rows of the part read at or after this position may be kept.
-    #[must_use]
-    pub fn foreign(&self, view: View, part: u32) -> u64 {
-        self.view(view, part)
-            .map_or(u64::MAX, |known| known.foreign.load(Ordering::Acquire))
     }
 
     /// Waits until the view holds `position` of `part`: true if it does in time.
@@ -210,12 +213,18 @@ impl Progress {
         known.waiting_since.store(since, Ordering::Release);
     }
 
+    /// Readers are about to use rows that hold no more than `position`.
+    pub(crate) fn step_back(&self, view: View, part: u32, position: u64) {
+        if let Some(known) = self.view(view, part) {
+            known.position.fetch_min(position, Ordering::AcqRel);
+        }
+    }
+
     /// The checkpoint was found at `position` without this loop having moved it, or readers changed slots; the first
     /// event that waits was recorded at `waiting`, none waits without.
     pub(crate) fn found(&self, view: View, part: u32, position: u64, waiting: Option<Timestamp>) {
         let Some(known) = self.view(view, part) else { return };
         known.position.store(position, Ordering::Release);
-        known.foreign.fetch_max(position, Ordering::AcqRel);
         known
             .waiting_since
             .store(waiting.map_or(NOTHING_WAITS, Timestamp::micros), Ordering::Release);
@@ -238,11 +247,5 @@ impl Progress {
     /// Wakes whoever waits.
     pub(crate) fn announce(&self) {
         self.0.moved.send_modify(|count| *count = count.wrapping_add(1));
-    }
-
-    /// Changes whenever some view moved.
-    #[must_use]
-    pub fn watch(&self) -> watch::Receiver<u64> {
-        self.0.moved.subscribe()
     }
 }

@@ -65,7 +65,7 @@ const CAUGHT: &[(&str, &str, bool)] = &[
     ),
     (
         "checkpoint-without-compare",
-        "views::overtaken::a_runner_that_was_overtaken_writes_nothing",
+        "views::race::a_worker_that_was_overtaken_writes_nothing",
         false,
     ),
     (

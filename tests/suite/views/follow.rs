@@ -18,7 +18,9 @@ use crate::support::stores;
 pub(super) const WAIT: Duration = Duration::from_secs(20);
 
 pub(super) async fn runner(db: &Db) -> Runner {
-    Runner::start(db, Role::Fold, Arc::new(now)).await.expect("a runner")
+    Runner::start(db, Role::Fold, Arc::new(now))
+        .await
+        .expect("a runner")
 }
 
 pub(super) async fn caught_up(db: &Db, runner: &Runner) {
@@ -167,7 +169,8 @@ async fn readers_swap_only_to_a_slot_that_is_whole_and_says_the_same_and_can_go_
     }
 }
 
-async fn change(db: &Db, part: u32, sql: &'static str) {
+/// Runs SQL that both stores read alike, as another process or an operator would.
+pub(super) async fn change(db: &Db, part: u32, sql: &'static str) {
     db.write(part, move |conn| {
         Box::pin(async move {
             match conn {

@@ -2,7 +2,7 @@
 
 mod follow;
 mod lists;
-mod overtaken;
 mod race;
+mod slots;
 mod stop;
 pub(crate) mod told;
