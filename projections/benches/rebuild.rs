@@ -25,7 +25,7 @@ use aggregates::subscription::SubscriptionEvent;
 use aggregates::time::Timestamp;
 use projections::db::{Conn, Db, DbConfig, DbError};
 use projections::rebuild::rebuild;
-use projections::runner::{Role, Runner};
+use projections::runner::{POLL, Role, Runner};
 use projections::views::View;
 use serde_json::{Value, json};
 use sqlx::{QueryBuilder, Sqlite};
@@ -255,7 +255,7 @@ async fn measure(db: &Db, live: bool) {
     let heads = db.refresh_heads().await.expect("heads");
     let events: u64 = heads.iter().sum();
     let rate = |began: Instant| events as f64 / began.elapsed().as_secs_f64();
-    let runner = Runner::start(db, if live { Role::Fold } else { Role::Follow }, Arc::new(now))
+    let runner = Runner::start(db, if live { Role::Fold } else { Role::Follow }, POLL, Arc::new(now))
         .await
         .expect("a runner");
     if live {

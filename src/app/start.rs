@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use aggregates::ids::PriceId;
 use aggregates::subscription::{PriceBook, seen::PlanRef};
@@ -129,7 +130,8 @@ impl Core {
         let role = if works { Role::Fold } else { Role::Follow };
         let loops = Loops::start()?;
         let (ticks, views) = (clock.clone(), db.clone());
-        let runner = async move { Runner::start(&views, role, Arc::new(move || ticks.now())).await };
+        let poll = Duration::from_millis(config.worker.poll_ms);
+        let runner = async move { Runner::start(&views, role, poll, Arc::new(move || ticks.now())).await };
         let runner = loops.run(runner).await??;
         let receipts = ReceiptStore::new(db.clone());
         let worker = Arc::new(OnceLock::new());

@@ -5,7 +5,7 @@
 //! checkpoints from where they were left and write the rows. Who finds a checkpoint elsewhere was not first and writes
 //! nothing: this alone makes every event count once, however many workers run.
 //!
-//! A commit in this process wakes the loop at once; looking at the heads four times a second is the guarantee. A fold
+//! A commit in this process wakes the loop at once; looking at the heads every [`POLL`] is the guarantee. A fold
 //! that fails stops its view in its part, with the reason; everything else goes on.
 
 mod follow;
@@ -29,8 +29,8 @@ pub use progress::{Clock, Freshness, Progress};
 
 use follow::Units;
 
-/// How often the heads are looked at when nobody says that they moved: other processes append too.
-const POLL: Duration = Duration::from_millis(250);
+/// How often the heads are looked at when nobody says that they moved, unless configured: other processes append too.
+pub const POLL: Duration = Duration::from_millis(250);
 /// How often a process that folds looks at checkpoints and active slots: operators and other processes change them.
 const LOOK_AT_CHECKPOINTS: Duration = Duration::from_secs(1);
 /// The loop rests this many times as long as the round took, so that it takes at most a quarter of one core while
@@ -60,8 +60,9 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Makes sure that every view has a slot, learns how far the views are, and starts the loop.
-    pub async fn start(db: &Db, role: Role, clock: Clock) -> Result<Self, DbError> {
+    /// Makes sure that every view has a slot, learns how far the views are, and starts the loop; it looks at the heads
+    /// every `poll` when nobody signals.
+    pub async fn start(db: &Db, role: Role, poll: Duration, clock: Clock) -> Result<Self, DbError> {
         let progress = Progress::new(db.parts(), clock);
         if role == Role::Fold {
             crate::checkpoint::ensure(db, progress.now()).await?;
@@ -73,7 +74,7 @@ impl Runner {
         units.look_at_checkpoints().await?;
         let look = Arc::new(Notify::new());
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(run(units, Arc::clone(&look), stopped));
+        let task = tokio::spawn(run(units, poll, Arc::clone(&look), stopped));
         Ok(Self {
             progress,
             cache,
@@ -135,11 +136,11 @@ impl Stepper {
     }
 }
 
-async fn run(mut units: Units, look: Arc<Notify>, mut stopped: watch::Receiver<bool>) {
+async fn run(mut units: Units, poll: Duration, look: Arc<Notify>, mut stopped: watch::Receiver<bool>) {
     let mut moved = units.db().heads().watch_any();
     let every = match units.role() {
         Role::Fold => LOOK_AT_CHECKPOINTS,
-        Role::Follow => POLL,
+        Role::Follow => poll,
     };
     let mut checkpoints_at = Instant::now() + every;
     let mut heads_at = Instant::now();
@@ -149,7 +150,7 @@ async fn run(mut units: Units, look: Arc<Notify>, mut stopped: watch::Receiver<b
         let outcome = async {
             if Instant::now() >= heads_at {
                 units.look_at_heads().await?;
-                heads_at = Instant::now() + POLL;
+                heads_at = Instant::now() + poll;
             } else if seen {
                 units.take_known_heads();
             }

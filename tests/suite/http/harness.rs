@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, Request};
 use jsonwebtoken::{EncodingKey, Header, encode};
 use projections::db::{Db, DbConfig};
 use projections::rebuild::Rebuilds;
-use projections::runner::{Role, Runner};
+use projections::runner::{POLL, Role, Runner};
 use serde_json::{Value, json};
 use subledger::auth::Mode;
 use subledger::auth::api_key::{AdminToken, Pepper};
@@ -112,7 +112,7 @@ impl App {
         let db = Db::open(&config).await.expect("a ledger");
         let clock = Clock::from_fn(move || now);
         let ticking = clock.clone();
-        let runner = Runner::start(&db, Role::Fold, Arc::new(move || ticking.now()))
+        let runner = Runner::start(&db, Role::Fold, POLL, Arc::new(move || ticking.now()))
             .await
             .expect("views");
         let loaded = subledger::plans::load(&Source::Bundled, &|_| None).expect("plans");

@@ -8,7 +8,7 @@ use aggregates::subscription::AccountState;
 use projections::db::{Conn, Db, DbError};
 use projections::rebuild::rebuild;
 use projections::rebuild::swap::{SwapError, swap};
-use projections::runner::{Role, Runner};
+use projections::runner::{POLL, Role, Runner};
 use projections::views::View;
 
 use super::told::{Pen, events_of, now, open, stream_of, year};
@@ -18,7 +18,7 @@ use crate::support::stores;
 pub(super) const WAIT: Duration = Duration::from_secs(20);
 
 pub(super) async fn runner(db: &Db) -> Runner {
-    Runner::start(db, Role::Fold, Arc::new(now))
+    Runner::start(db, Role::Fold, POLL, Arc::new(now))
         .await
         .expect("a runner")
 }
@@ -188,7 +188,7 @@ pub(super) async fn change(db: &Db, part: u32, sql: &'static str) {
 async fn a_restart_catches_up_without_a_new_event_and_a_follower_sees_it() {
     for store in stores().await {
         let db = open(&store).await;
-        let follower = Runner::start(&db, Role::Follow, Arc::new(now))
+        let follower = Runner::start(&db, Role::Follow, POLL, Arc::new(now))
             .await
             .expect("a follower");
         let (mut pen, stream) = (Pen::default(), stream_of("f", Some("follow")));
@@ -219,6 +219,31 @@ async fn a_restart_catches_up_without_a_new_event_and_a_follower_sees_it() {
         );
         folding.stop().await;
         follower.stop().await;
+        db.close().await;
+    }
+}
+
+/// `worker.poll_ms`: a process that folds nothing itself learns of others' work by looking, as often as it is told to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_looks_as_often_as_it_is_told() {
+    for store in stores().await {
+        let db = open(&store).await;
+        let start = |poll| Runner::start(&db, Role::Follow, poll, Arc::new(now));
+        let lazy = start(Duration::from_secs(3_600)).await.expect("a follower");
+        let eager = start(Duration::from_millis(10)).await.expect("a follower");
+        let folding = runner(&db).await;
+        let (mut pen, stream) = (Pen::default(), stream_of("p", Some("poll")));
+        let told = events_of(&year("p", Some("poll")), Some("poll"));
+        let (part, last) = pen.write(&db, &stream, Some("poll"), &told[..4]).await;
+        caught_up(&db, &folding).await;
+        assert!(eager.progress().wait_for(View::Status, part, last, WAIT).await);
+        assert!(
+            lazy.progress().freshness(View::Status, part).position < last,
+            "an hour has not passed"
+        );
+        for runner in [lazy, eager, folding] {
+            runner.stop().await;
+        }
         db.close().await;
     }
 }
