@@ -31,7 +31,9 @@ use crate::inbox::{NewReceipt, ReceiptStore};
 use crate::lease::{Keeper, Role as LeaseRole};
 use crate::plans::registry::Registry;
 use crate::plans::{self, Source};
+use crate::process::HeldParts;
 use crate::process::apply_webhooks::{ApplyWebhooks, Parts as WorkerParts};
+use crate::process::forget_answers::ForgetAnswers;
 use crate::stripe::translate::Translator;
 
 /// Name of the SQLite file in the data directory.
@@ -60,6 +62,7 @@ struct Core {
 /// The loops of a process that works.
 struct Workers {
     apply: ApplyWebhooks,
+    forget: ForgetAnswers,
     keeper: Keeper,
 }
 
@@ -92,12 +95,7 @@ struct Prices(Registry);
 
 impl PriceBook for Prices {
     fn plan_of(&self, price: &PriceId) -> Option<PlanRef> {
-        let catalogue = self.0.current();
-        let (plan, _) = catalogue.plan_of_price(price)?;
-        Some(PlanRef {
-            code: plan.code.clone(),
-            version: catalogue.version(),
-        })
+        self.0.current().plan_of(price)
     }
 }
 
@@ -177,6 +175,7 @@ impl Core {
         self.service.receiver.stop().await;
         if let Some(workers) = self.workers {
             workers.apply.stop().await;
+            workers.forget.stop().await;
             workers.keeper.stop().await;
         }
         self.runner.stop().await;
@@ -195,7 +194,9 @@ impl Workers {
         loops: &Loops,
     ) -> Result<Self, AppError> {
         let keeper = Keeper::start(db.clone(), LeaseRole::Part, config.worker.instance.clone()).await;
-        let held = keeper.watch();
+        let leases = keeper.watch();
+        let held: HeldParts = Arc::new(move || leases.borrow().keys().copied().collect());
+        let forget = ForgetAnswers::start(db.clone(), Arc::clone(&held), clock.clone());
         let parts = WorkerParts {
             db: db.clone(),
             directory: Directory::new(db.clone(), clock.clone()),
@@ -203,11 +204,11 @@ impl Workers {
             translator: Translator::new(&plans.current().terms().tenant_keys),
             prices: Arc::new(Prices(plans.clone())),
             live: config.stripe.mode == StripeMode::Live,
-            held: Arc::new(move || held.borrow().keys().copied().collect()),
+            held,
             clock: clock.clone(),
         };
         let apply = loops.run(async move { ApplyWebhooks::start(parts) }).await?;
-        Ok(Self { apply, keeper })
+        Ok(Self { apply, forget, keeper })
     }
 }
 

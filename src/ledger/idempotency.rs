@@ -32,8 +32,13 @@ const SETTLE_POSTGRES: &str =
     "update api_idempotency set status = $4, body = $5::json where part = $1 and scope = $2 and key = $3";
 const SETTLE_SQLITE: &str =
     "update api_idempotency set status = ?4, body = ?5 where part = ?1 and scope = ?2 and key = ?3";
-const EXPIRE_POSTGRES: &str = "delete from api_idempotency where part = $1 and expires_at <= $2";
-const EXPIRE_SQLITE: &str = "delete from api_idempotency where part = ?1 and expires_at <= ?2";
+const EXPIRE_POSTGRES: &str = "delete from api_idempotency where part = $1 and (scope, key) in ( \
+     select scope, key from api_idempotency where part = $1 and expires_at <= $2 order by expires_at limit $3)";
+const EXPIRE_SQLITE: &str = "delete from api_idempotency where part = ?1 and (scope, key) in ( \
+     select scope, key from api_idempotency where part = ?1 and expires_at <= ?2 order by expires_at limit ?3)";
+
+/// Answers dropped by one statement, so that a backlog never meets the store's time limit.
+pub const FORGET_MAX: u32 = 1_000;
 
 pub(super) async fn claim_postgres(
     conn: &mut PgConnection,
@@ -137,20 +142,20 @@ pub async fn settle_answer(
     .await
 }
 
-/// Drops answers that expired; says how many.
+/// Drops answers that expired, at most [`FORGET_MAX`]; says how many.
 pub async fn forget_expired(db: &Db, part: u32, now: Timestamp) -> Result<u64, DbError> {
     db.write(part, move |conn| {
         Box::pin(async move {
             Ok(match conn {
                 Conn::Sqlite(conn) => {
                     let query = sqlx::query(EXPIRE_SQLITE).bind(part).bind(now.micros());
-                    query.execute(conn).await?.rows_affected()
+                    query.bind(FORGET_MAX).execute(conn).await?.rows_affected()
                 }
                 Conn::Postgres(conn) => {
                     let query = sqlx::query(EXPIRE_POSTGRES)
                         .bind(part_to_sql(part)?)
                         .bind(now.to_chrono());
-                    query.execute(conn).await?.rows_affected()
+                    query.bind(i64::from(FORGET_MAX)).execute(conn).await?.rows_affected()
                 }
             })
         })

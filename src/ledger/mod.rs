@@ -26,7 +26,7 @@ use projections::failpoint;
 use uuid::Uuid;
 
 use batch::Batch;
-pub use idempotency::{ApiAnswer, find_answer, forget_expired, settle_answer};
+pub use idempotency::{ApiAnswer, FORGET_MAX, find_answer, forget_expired, settle_answer};
 pub use load::stock_events;
 pub use mark::{StoredMark, find as find_mark};
 pub use profile::{Profile, find_profile};

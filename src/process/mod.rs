@@ -3,5 +3,11 @@
 pub mod accounts;
 pub mod apply_webhooks;
 pub mod findings;
+pub mod forget_answers;
 pub mod import;
 mod links;
+
+use std::sync::Arc;
+
+/// Answers which parts this process works on now.
+pub type HeldParts = Arc<dyn Fn() -> Vec<u32> + Send + Sync>;

@@ -35,6 +35,7 @@ use self::lanes::{Arrival, Lanes};
 use self::resolve::Resolver;
 use self::settle::{OutcomeCounters, Settler};
 use self::waiting::Waiting;
+use super::HeldParts;
 use super::findings::Findings;
 use crate::clock::Clock;
 use crate::directory::Directory;
@@ -47,9 +48,6 @@ use crate::stripe::translate::Translator;
 const APPENDS_MAX: usize = 4;
 /// How long a stop waits for work in the lanes; what is left is found again at the next start.
 const DRAIN_MAX: Duration = Duration::from_secs(20);
-
-/// Answers which parts this process works on now.
-pub type HeldParts = Arc<dyn Fn() -> Vec<u32> + Send + Sync>;
 
 /// What the worker needs.
 pub struct Parts {

@@ -7,6 +7,7 @@ mod crash;
 mod disk;
 #[cfg(feature = "failpoints")]
 mod failpoints;
+mod forget;
 mod outage;
 mod receive;
 mod world;
