@@ -17,7 +17,7 @@ use ring::digest;
 
 use crate::toml_text::Problem;
 
-/// Largest catalogue file, in bytes (trust.md section 5): parsing it holds a few times as much.
+/// Largest catalogue file, in bytes: parsing it holds a few times as much.
 pub const CATALOGUE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The built-in catalogue: three tiers, free, team and enterprise.

@@ -164,15 +164,13 @@ impl Plan {
         self.features.iter().find(|feature| feature.name == name)
     }
 
-    /// A plan nobody pays for: no recurring price above zero and not sold by talking to people.
+    /// A plan nobody pays for: without any price, or with recurring prices of zero. One that only a meter bills is paid
+    /// for, and so is one sold by talking to people.
     #[must_use]
     pub fn is_free(&self) -> bool {
-        !self.is_contact_us()
-            && self
-                .prices
-                .iter()
-                .filter(|price| price.is_licensed())
-                .all(|price| price.amount_minor == 0)
+        let only_metered = !self.prices.is_empty() && !self.prices.iter().any(Price::is_licensed);
+        let mut recurring = self.prices.iter().filter(|price| price.is_licensed());
+        !self.is_contact_us() && !only_metered && recurring.all(|price| price.amount_minor == 0)
     }
 
     /// Sold by talking to people.
