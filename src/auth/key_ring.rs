@@ -31,7 +31,15 @@ pub struct KeyRing {
     store: KeyStore,
     pepper: Pepper,
     mode: Mode,
-    kept: RwLock<HashMap<Box<str>, Kept>>,
+    kept: RwLock<Rows>,
+}
+
+/// What is kept, by the public id.
+#[derive(Default)]
+struct Rows {
+    by_id: HashMap<Box<str>, Kept>,
+    /// Counts what was forgotten: a row read before that may be older than the change, and is not kept.
+    forgotten: u64,
 }
 
 impl KeyRing {
@@ -86,15 +94,19 @@ impl KeyRing {
 
     /// Forgets what is kept of a key, so that a change counts from the next request on.
     pub fn forget(&self, id: &str) {
-        self.kept.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        kept.by_id.remove(id);
+        kept.forgotten += 1;
     }
 
     async fn row(&self, id: &str) -> Result<Option<(Arc<KeyRow>, Arc<Principal>)>, AuthError> {
-        if let Some(kept) = self.kept.read().unwrap_or_else(PoisonError::into_inner).get(id)
-            && kept.loaded.elapsed() < KEPT
-        {
-            return Ok(kept.found.clone());
-        }
+        let forgotten = {
+            let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(row) = kept.by_id.get(id).filter(|row| row.loaded.elapsed() < KEPT) {
+                return Ok(row.found.clone());
+            }
+            kept.forgotten
+        };
         let loaded = Instant::now();
         let row = self.store.find(id).await.map_err(|error| {
             tracing::warn!(%error, "an API key could not be looked up");
@@ -105,10 +117,13 @@ impl KeyRing {
             (Arc::new(row), principal)
         });
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= ROWS_MAX {
-            kept.clear();
+        if kept.forgotten != forgotten {
+            return Ok(found);
         }
-        kept.insert(
+        if kept.by_id.len() >= ROWS_MAX {
+            kept.by_id.clear();
+        }
+        kept.by_id.insert(
             id.into(),
             Kept {
                 loaded,
@@ -119,17 +134,19 @@ impl KeyRing {
     }
 
     /// Writes the last use in the background, once a minute; the request does not wait for it.
-    fn note_use(&self, row: &KeyRow, now: Timestamp) {
+    fn note_use(&self, row: &Arc<KeyRow>, now: Timestamp) {
         let noted = |at: Timestamp| now.seconds().saturating_sub(at.seconds()) < USED_EVERY_SECONDS;
         if row.last_used_at.is_some_and(noted) {
             return;
         }
         // Kept rows are at most two seconds old, so a busy key causes one write a minute and a few repeats of it.
-        let mut used = row.clone();
+        let mut used = KeyRow::clone(row);
         used.last_used_at = Some(now);
         let principal = Arc::new(principal(&used));
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = kept.get_mut(&*row.id) {
+        // Only over the row that was used: another one in its place is newer, and may be revoked.
+        let entry = kept.by_id.get_mut(&*row.id);
+        if let Some(entry) = entry.filter(|it| it.found.as_ref().is_some_and(|(known, _)| Arc::ptr_eq(known, row))) {
             entry.found = Some((Arc::new(used), principal));
         }
         drop(kept);
@@ -150,5 +167,51 @@ fn principal(row: &KeyRow) -> Principal {
         tenant: row.tenant.clone(),
         scopes: row.scopes,
         expires_at: row.ends_at(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use projections::db::{Db, DbConfig};
+
+    use super::*;
+    use crate::auth::api_key::NewKey;
+    use crate::auth::scope::ScopeSet;
+
+    /// 1. A request finds its key good, and is about to note the use.
+    /// 2. The key is revoked, and another request has read so.
+    /// 3. The first request notes its use: what is kept of the key must stay revoked.
+    #[tokio::test]
+    async fn noting_a_use_never_brings_a_revoked_key_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("ledger.db").display());
+        let now = Timestamp::EPOCH;
+        let db = Db::open(&DbConfig::new(&url, now)).await.unwrap();
+        let pepper = Pepper::parse("0123456789abcdef0123456789abcdef").unwrap();
+        let key = NewKey::try_new(Mode::Test, &pepper, &[7; 32]).unwrap();
+        let ring = KeyRing::new(KeyStore::new(db.clone()), pepper, Mode::Test);
+        let row = KeyRow {
+            id: key.id.clone(),
+            name: "a test".to_owned(),
+            sealed: key.sealed,
+            scopes: ScopeSet::all(),
+            tenant: None,
+            cidrs: Vec::new(),
+            created_at: now,
+            expires_at: None,
+            revoked_at: None,
+            overlap_until: None,
+            rotated_from: None,
+            last_used_at: None,
+        };
+        ring.store().insert(row).await.unwrap();
+        let (used, _) = ring.row(&key.id).await.unwrap().unwrap();
+        ring.store().change(&key.id, KeyChange::Revoke, now).await.unwrap();
+        ring.forget(&key.id);
+        let ended = Err(AuthError::Refused("key_ended"));
+        assert_eq!(ring.verify(&key.text, None, now).await.map(|_| ()), ended);
+        ring.note_use(&used, now);
+        assert_eq!(ring.verify(&key.text, None, now).await.map(|_| ()), ended);
+        db.close().await;
     }
 }
