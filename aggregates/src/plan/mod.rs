@@ -24,7 +24,7 @@ pub use window::window_end;
 pub const PLANS_MAX: usize = 500;
 /// Most limits one plan may hold.
 pub const LIMITS_MAX: usize = 200;
-/// Largest quantity of a plan anyone may buy (trust.md section 5).
+/// Largest quantity of a plan anyone may buy: times the largest price and limit it still fits 64 bits by far.
 pub const QUANTITY_MAX: u64 = 1_000_000;
 
 /// A question the terms of a plan cannot answer.

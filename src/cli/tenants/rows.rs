@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::super::exit::{Exit, Failure};
 
-/// Largest import file, in bytes (trust.md section 5).
+/// Largest import file, in bytes: it is read as a stream, but its errors and its report are not.
 pub(super) const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Longest line of JSONL, in bytes: more than any tenant's body may have.
 const LINE_BYTES_MAX: u64 = 64 * 1024;

@@ -81,7 +81,7 @@ pub struct QuotaAnswer {
     display_factor: u64,
 }
 
-/// Percentages from which the words hold (trust.md and the portal's colours use the same two).
+/// Percentages from which the words hold; the portal's colours use the same two.
 const WARNING_PERCENT: u64 = 80;
 const CRITICAL_PERCENT: u64 = 95;
 
