@@ -1,20 +1,29 @@
-//! The subledger service.
+//! The subledger service, in the order in which a newcomer reads it.
+//!
+//! What comes in: [`http`] and [`cli`]; [`inbox`] keeps what Stripe delivered, [`stripe`] reads it. What is done with
+//! it: [`process`], with [`directory`] to find accounts and [`plans`] to know what is sold. Where it ends: [`ledger`],
+//! [`outbox`]. [`app`] puts it all together from [`config`].
+
+pub mod http;
+
+pub mod cli;
+
+pub mod inbox;
+pub mod stripe;
+
+pub mod process;
+
+pub mod directory;
+pub mod lease;
+pub mod plans;
+
+pub mod ledger;
+pub mod outbox;
 
 pub mod app;
 pub mod auth;
-pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod demo;
-pub mod directory;
-pub mod failpoint;
-pub mod http;
-pub mod inbox;
-pub mod lease;
-pub mod ledger;
-pub mod outbox;
-pub mod plans;
-pub mod process;
-pub mod stripe;
 pub mod telemetry;
 pub mod toml_text;

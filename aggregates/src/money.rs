@@ -23,9 +23,6 @@ pub enum MoneyError {
     /// Outside plus or minus 10^15 minor units.
     #[error("an amount of {0} minor units is outside plus or minus 10^15")]
     OutOfRange(i128),
-    /// Two currencies in one sum.
-    #[error("{0} and {1} cannot be added: keep one sum per currency")]
-    Mixed(Currency, Currency),
 }
 
 impl Currency {
@@ -45,18 +42,6 @@ impl Currency {
     #[must_use]
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or("XXX")
-    }
-
-    /// Decimal digits of Stripe's minor unit: not always ISO's (libraries.md, trap 11): ISK and UGX are written with
-    /// two decimals at Stripe although ISO gives them none.
-    #[must_use]
-    pub fn stripe_exponent(&self) -> u32 {
-        match self.as_str() {
-            "BIF" | "CLP" | "DJF" | "GNF" | "JPY" | "KMF" | "KRW" | "MGA" | "PYG" | "RWF" | "VND" | "VUV" | "XAF"
-            | "XOF" | "XPF" => 0,
-            "BHD" | "JOD" | "KWD" | "OMR" | "TND" => 3,
-            _ => 2,
-        }
     }
 
     /// Whether ISO 4217 lists the code.
@@ -115,43 +100,5 @@ impl Money {
             return Err(MoneyError::OutOfRange(i128::from(amount_minor)));
         }
         Ok(Self { amount_minor, currency })
-    }
-
-    /// Checked sum; two currencies are an error, never a conversion.
-    pub fn plus(self, other: Self) -> Result<Self, MoneyError> {
-        if self.currency != other.currency {
-            return Err(MoneyError::Mixed(self.currency, other.currency));
-        }
-        let sum = i128::from(self.amount_minor) + i128::from(other.amount_minor);
-        let minor = i64::try_from(sum).map_err(|_| MoneyError::OutOfRange(sum))?;
-        Self::try_new(minor, self.currency)
-    }
-
-    /// Splits by weights without losing a unit: each share is floored towards zero and the rest goes, one unit
-    /// each, to the largest remainders, the earlier share first on a tie. No or zero weights give no shares.
-    #[must_use]
-    pub fn split(self, weights: &[u32]) -> Vec<Self> {
-        let total: i128 = weights.iter().map(|w| i128::from(*w)).sum();
-        if total == 0 {
-            return Vec::new();
-        }
-        let sign = if self.amount_minor < 0 { -1 } else { 1 };
-        let amount = i128::from(self.amount_minor.unsigned_abs());
-        let mut shares: Vec<i128> = weights.iter().map(|w| amount * i128::from(*w) / total).collect();
-        let mut order: Vec<usize> = (0..weights.len()).collect();
-        order.sort_by_key(|&i| (std::cmp::Reverse(amount * i128::from(weights[i]) % total), i));
-        let mut rest = amount - shares.iter().sum::<i128>();
-        for index in order {
-            if rest == 0 {
-                break;
-            }
-            shares[index] += 1;
-            rest -= 1;
-        }
-        let share = |minor: i128| Self {
-            amount_minor: i64::try_from(minor * sign).unwrap_or(0),
-            currency: self.currency,
-        };
-        shares.into_iter().map(share).collect()
     }
 }

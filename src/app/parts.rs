@@ -9,13 +9,12 @@ use projections::runner::Runner;
 use secrecy::ExposeSecret;
 
 use super::{AppError, local};
-use crate::auth::Mode;
 use crate::auth::api_key::{AdminToken, Pepper};
 use crate::auth::key_ring::KeyRing;
 use crate::auth::key_store::KeyStore;
 use crate::auth::portal_token::{ClaimNames, PortalSettings, PortalVerifier};
 use crate::clock::Clock;
-use crate::config::{Config, JwtConfig, StripeConfig, StripeMode};
+use crate::config::{Config, JwtConfig, StripeConfig};
 use crate::http::limits::RateLimits;
 use crate::http::metrics::HttpMetrics;
 use crate::http::page::Cursors;
@@ -41,10 +40,7 @@ impl Started<'_> {
     /// Puts the rest beside it.
     pub(super) fn into_parts(self) -> Result<Parts, AppError> {
         let config = self.config;
-        let mode = match config.stripe.mode {
-            StripeMode::Test => Mode::Test,
-            StripeMode::Live => Mode::Live,
-        };
+        let mode = config.stripe.mode;
         let pepper = local::pepper(config.key_pepper.as_ref(), &config.store.data_dir)?;
         let pepper = pepper.expose_secret();
         Ok(Parts {

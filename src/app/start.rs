@@ -7,9 +7,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aggregates::ids::PriceId;
+use aggregates::plan::Mode;
 use aggregates::subscription::{PriceBook, seen::PlanRef};
 use axum::Router;
-use projections::db::{Db, DbConfig, Mode as LedgerMode};
+use projections::db::{Db, DbConfig};
 use projections::runner::{Role, Runner};
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
@@ -22,7 +23,7 @@ use super::loops::Loops;
 use super::parts::Started;
 use crate::auth::api_key::AdminToken;
 use crate::clock::Clock;
-use crate::config::{Config, StripeMode};
+use crate::config::Config;
 use crate::directory::Directory;
 use crate::http::state::Service;
 use crate::http::{TABLE, router, server};
@@ -77,10 +78,7 @@ pub fn database_config(config: &Config, clock: &Clock) -> DbConfig {
     db.partitions = config.store.partitions;
     db.connections = config.store.connections;
     db.accept_unsafe_server = config.store.accept_unsafe_server;
-    db.mode = match config.stripe.mode {
-        StripeMode::Test => LedgerMode::Test,
-        StripeMode::Live => LedgerMode::Live,
-    };
+    db.mode = config.stripe.mode;
     db
 }
 
@@ -203,7 +201,7 @@ impl Workers {
             receipts: receipts.clone(),
             translator: Translator::new(&plans.current().terms().tenant_keys),
             prices: Arc::new(Prices(plans.clone())),
-            live: config.stripe.mode == StripeMode::Live,
+            live: config.stripe.mode == Mode::Live,
             held,
             clock: clock.clone(),
         };

@@ -1,6 +1,5 @@
 //! `doctor`: looks at everything a start depends on and says of each whether it is well.
 
-use aggregates::plan::Mode as PlanMode;
 use clap::Args;
 use projections::db::{Db, StoreKind};
 use serde_json::{Value, json};
@@ -10,7 +9,7 @@ use super::exit::{Exit, Failure};
 use super::{Shared, plans};
 use crate::app::{self, Running};
 use crate::clock::Clock;
-use crate::config::{Config, StripeMode};
+use crate::config::Config;
 use crate::plans::{Source, load, process_env};
 
 /// Clock difference to the store from which receipts and leases are judged wrongly, in seconds.
@@ -65,11 +64,7 @@ fn catalogue(config: &Config) -> Vec<Finding> {
         Ok(loaded) => loaded,
         Err(error) => return vec![finding("plan catalogue", "fail", error.to_string())],
     };
-    let mode = match config.stripe.mode {
-        StripeMode::Test => PlanMode::Test,
-        StripeMode::Live => PlanMode::Live,
-    };
-    let missing = plans::missing(&loaded.terms, mode);
+    let missing = plans::missing(&loaded.terms, config.stripe.mode);
     let plans = format!("{} plans", loaded.terms.plans.len());
     let mut findings = vec![finding("plan catalogue", "pass", plans)];
     findings.extend(

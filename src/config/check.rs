@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use aggregates::plan::Mode;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::layers::{Value, Values};
 use super::{
     Config, ConfigError, HttpConfig, JwtConfig, LogConfig, LogFormat, PortalConfig, StoreConfig, StripeConfig,
-    StripeMode, WorkerConfig,
+    WorkerConfig,
 };
 
 /// Shortest pepper and portal secret: as long as the HMAC's own output.
@@ -208,8 +209,8 @@ fn stripe(values: &Values) -> Result<StripeConfig, ConfigError> {
         key.starts_with("sk_live_") || key.starts_with("rk_live_")
     });
     let mode = match (text(values, "stripe.mode").as_deref(), is_live) {
-        (None, Some(true)) | (Some("live"), Some(true) | None) => StripeMode::Live,
-        (None, _) | (Some("test"), Some(false) | None) => StripeMode::Test,
+        (None, Some(true)) | (Some("live"), Some(true) | None) => Mode::Live,
+        (None, _) | (Some("test"), Some(false) | None) => Mode::Test,
         (Some("test" | "live"), Some(_)) => {
             return Err(ConfigError::invalid(
                 "stripe.mode",
@@ -234,13 +235,13 @@ fn stripe(values: &Values) -> Result<StripeConfig, ConfigError> {
     })
 }
 
-fn api_base(values: &Values, mode: StripeMode) -> Result<String, ConfigError> {
+fn api_base(values: &Values, mode: Mode) -> Result<String, ConfigError> {
     let key = "stripe.api_base";
     let base = text(values, key).unwrap_or_default();
     let base = if base.ends_with('/') { base } else { format!("{base}/") };
     match host_of(&base) {
         Some(("https", "api.stripe.com")) => Ok(base),
-        Some(_) if mode == StripeMode::Live => Err(ConfigError::invalid(
+        Some(_) if mode == Mode::Live => Err(ConfigError::invalid(
             key,
             "must be Stripe's own address with a live key",
         )),

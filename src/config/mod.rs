@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use aggregates::plan::Mode;
 use ipnet::IpNet;
 use secrecy::SecretString;
 
@@ -137,30 +138,10 @@ pub struct WorkerConfig {
     pub instance: String,
 }
 
-/// Test data or real money.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StripeMode {
-    /// Stripe's test mode.
-    Test,
-    /// Real money.
-    Live,
-}
-
-impl StripeMode {
-    /// `test` or `live`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Test => "test",
-            Self::Live => "live",
-        }
-    }
-}
-
 /// See [`KEYS`], section `stripe`.
 pub struct StripeConfig {
     /// Test or live.
-    pub mode: StripeMode,
+    pub mode: Mode,
     /// Stripe's API key, for the gateway.
     pub secret_key: Option<SecretString>,
     /// Signing secrets of `/webhooks/stripe`.

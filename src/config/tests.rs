@@ -41,7 +41,7 @@ fn nothing_set_gives_sqlite_on_loopback() {
     assert!(config.store.url.is_none());
     assert_eq!(config.http.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.http.public_url, "http://127.0.0.1:8080");
-    assert_eq!(config.stripe.mode, StripeMode::Test);
+    assert_eq!(config.stripe.mode, Mode::Test);
     assert!(config.portal.jwt.is_none());
 }
 
@@ -120,7 +120,7 @@ fn every_bad_value_is_refused_with_its_key() {
 #[test]
 fn a_live_key_stays_with_live_money() {
     let live = ("STRIPE_SECRET_KEY", "sk_live_0000000000000000");
-    assert_eq!(Config::load(&of(&[live])).unwrap().stripe.mode, StripeMode::Live);
+    assert_eq!(Config::load(&of(&[live])).unwrap().stripe.mode, Mode::Live);
     assert!(refusal(&of(&[live, ("STRIPE_MODE", "test")])).contains("other mode"));
     assert!(refusal(&of(&[live, ("STRIPE_API_BASE", "http://127.0.0.1:9/")])).contains("Stripe's own address"));
 }

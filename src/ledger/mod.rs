@@ -134,7 +134,7 @@ pub enum SideRow {
         name: Option<String>,
         /// Contact address.
         email: Option<String>,
-        /// ISO code, lower case.
+        /// ISO 4217 code, upper case.
         currency: Option<String>,
         /// JSON object text.
         metadata: String,
@@ -248,11 +248,8 @@ pub async fn append(db: &Db, part: u32, items: Vec<Item>, recorded_at: Timestamp
     .await
 }
 
-/// How a transaction of `append` ended without an error of the store.
-enum Written {
-    /// All items are in; `None` when no event was among them.
-    Base(Option<u64>),
-}
+/// The position before the first event of an append that is in; none when no event was among its items.
+type Base = Option<u64>;
 
 /// Why a transaction was rolled back on purpose.
 enum Abort {
@@ -291,21 +288,21 @@ async fn once(db: &Db, batch: Arc<Batch>, attempt: u32) -> Result<Vec<Outcome>, 
         None
     };
     let unkeyed = failpoint::mutant("skip-inbox-mark") || (attempt > 0 && failpoint::mutant("retry-without-key"));
-    let result: Result<Written, Abort> = db
+    let result: Result<Base, Abort> = db
         .write_sized(part, load, move |conn| {
             Box::pin(async move {
                 failpoint::reach("append.after-begin");
-                let written = match conn {
+                let base = match conn {
                     Conn::Sqlite(conn) => sqlite::write(conn, &shared, unkeyed).await?,
                     Conn::Postgres(conn) => postgres::write(conn, &shared, unkeyed, early).await?,
                 };
                 failpoint::reach("append.after-events");
-                Ok(written)
+                Ok(base)
             })
         })
         .await;
     match result {
-        Ok(Written::Base(base)) => {
+        Ok(base) => {
             failpoint::reach("append.after-commit");
             if let Some(base) = base {
                 db.heads().publish(part, base + batch.event_count());

@@ -10,7 +10,7 @@ use projections::failpoint;
 use sqlx::{PgConnection, Row};
 
 use super::batch::Batch;
-use super::{Abort, SideRow, Written, idempotency, mark};
+use super::{Abort, Base, SideRow, idempotency, mark};
 
 /// Sorted, so that overlapping batches never wait crosswise. A concurrent twin waits here for the first to end.
 pub(crate) const MARKS: &str = "insert into inbox (part, source, key, request_hash, received_at, outcome) \
@@ -66,7 +66,7 @@ pub(super) async fn write(
     batch: &Batch,
     unkeyed: bool,
     early: Option<i64>,
-) -> Result<Written, Abort> {
+) -> Result<Base, Abort> {
     let part = part_to_sql(batch.part)?;
     let now = batch.recorded_at.to_chrono();
     let fresh: Vec<(String, String)> = sqlx::query_as(MARKS)
@@ -91,12 +91,12 @@ pub(super) async fn write(
         side(conn, part, row, now).await?;
     }
     if batch.event_count() > 0 {
-        return Ok(Written::Base(Some(events(conn, part, batch, early).await?)));
+        return Ok(Some(events(conn, part, batch, early).await?));
     }
     if !batch.outbox.ids.is_empty() {
         outbox(conn, part, batch).await?;
     }
-    Ok(Written::Base(None))
+    Ok(None)
 }
 
 async fn events(conn: &mut PgConnection, part: i32, batch: &Batch, early: Option<i64>) -> Result<u64, Abort> {

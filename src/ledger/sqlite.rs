@@ -8,7 +8,7 @@ use projections::failpoint;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use super::batch::Batch;
-use super::{Abort, SideRow, Written, idempotency, mark};
+use super::{Abort, Base, SideRow, idempotency, mark};
 
 /// Rows of one insert; the statement of each size stays prepared.
 const ROWS: [usize; 3] = [32, 8, 1];
@@ -31,7 +31,7 @@ const TENANT_PROFILE: &str = "insert into tenant_profile \
 
 /// All statements of the append; the writer commits. There is no other writer, so the head can be taken first and the
 /// marks inserted with their positions; a mark that was there before rolls the head back with the savepoint.
-pub(super) async fn write(conn: &mut SqliteConnection, batch: &Batch, unkeyed: bool) -> Result<Written, Abort> {
+pub(super) async fn write(conn: &mut SqliteConnection, batch: &Batch, unkeyed: bool) -> Result<Base, Abort> {
     let base = if batch.event_count() > 0 {
         Some(head(conn, batch).await?)
     } else {
@@ -54,7 +54,7 @@ pub(super) async fn write(conn: &mut SqliteConnection, batch: &Batch, unkeyed: b
         insert(conn, batch, base.unwrap_or(0), rows).await?;
     }
     outbox(conn, batch, base.unwrap_or(0)).await?;
-    Ok(Written::Base(base.map(position_from_sql).transpose()?))
+    Ok(base.map(position_from_sql).transpose()?)
 }
 
 async fn head(conn: &mut SqliteConnection, batch: &Batch) -> Result<i64, DbError> {

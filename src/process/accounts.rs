@@ -27,6 +27,13 @@ use crate::ledger::{self, ApiClaim, Item, LedgerError, Mark, NewEvent, Outcome, 
 /// Conflicts with other writers after which a command is given back to its caller.
 const TRIES: u32 = 5;
 
+/// Entries of a tenant's metadata.
+pub const METADATA_ENTRIES_MAX: usize = 50;
+/// Characters of each key and value of it.
+pub const METADATA_CHARS_MAX: usize = 500;
+/// Characters of a name or an address.
+pub const TEXT_CHARS_MAX: usize = 255;
+
 /// Who asks, and under which key the effect happens once.
 #[derive(Clone, Debug)]
 pub struct Caller {

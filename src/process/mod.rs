@@ -4,7 +4,6 @@ pub mod accounts;
 pub mod apply_webhooks;
 pub mod findings;
 pub mod forget_answers;
-pub mod import;
 mod links;
 
 use std::sync::Arc;

@@ -7,6 +7,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::carried::Carried;
 use super::seen::{
     AccountOpened, ChargeSeen, CheckoutSeen, ConcurrentSubscriptions, CreditNoteSeen, CustomerLinked, CustomerSeen,
     DiscountSeen, DisputeSeen, InvoicePaymentSeen, InvoiceSeen, PaymentMethodSeen, RefundSeen, ScheduleSeen,
@@ -360,66 +361,7 @@ impl SubscriptionEvent {
 
     /// The header of the snapshot it carries, if it came from Stripe.
     #[must_use]
-    pub const fn seen(&self) -> Option<&Seen> {
-        match self {
-            Self::PaymentMethodChanged(it) => Some(&it.seen),
-            Self::BillingContactChanged(it)
-            | Self::CustomerDeleted(it)
-            | Self::CustomerRevised(it)
-            | Self::CustomerBalanceChanged(it) => Some(&it.seen),
-            Self::CheckoutCompleted(it) | Self::CheckoutExpired(it) | Self::CheckoutPaymentSettled(it) => {
-                Some(&it.seen)
-            }
-            Self::SubscriptionStarted(it)
-            | Self::TrialEnding(it)
-            | Self::TrialExtended(it)
-            | Self::TrialEnded(it)
-            | Self::SubscriptionActivated(it)
-            | Self::PlanChanged(it)
-            | Self::QuantityChanged(it)
-            | Self::ItemAdded(it)
-            | Self::ItemRemoved(it)
-            | Self::PeriodAdvanced(it)
-            | Self::CancellationScheduled(it)
-            | Self::CancellationWithdrawn(it)
-            | Self::SubscriptionPaused(it)
-            | Self::SubscriptionResumed(it)
-            | Self::CollectionPaused(it)
-            | Self::CollectionResumed(it)
-            | Self::PaymentOverdue(it)
-            | Self::SubscriptionUnpaid(it)
-            | Self::PaymentRecovered(it)
-            | Self::SubscriptionEnded(it)
-            | Self::SubscriptionRevised(it)
-            | Self::StatusUnrecognised(it) => Some(&it.seen),
-            Self::PlanChangeScheduled(it) | Self::PlanChangeWithdrawn(it) => Some(&it.seen),
-            Self::DiscountApplied(it) | Self::DiscountRemoved(it) => Some(&it.seen),
-            Self::InvoiceDrafted(it)
-            | Self::InvoiceFinalized(it)
-            | Self::InvoiceUpcomingNoticed(it)
-            | Self::InvoicePaid(it)
-            | Self::InvoicePaymentFailed(it)
-            | Self::InvoiceActionRequired(it)
-            | Self::InvoiceOverdue(it)
-            | Self::InvoiceVoided(it)
-            | Self::InvoiceUncollectible(it)
-            | Self::InvoiceRevised(it) => Some(&it.seen),
-            Self::InvoicePaymentLinked(it) => Some(&it.seen),
-            Self::ChargeSucceeded(it) | Self::ChargeFailed(it) | Self::ChargeRevised(it) => Some(&it.seen),
-            Self::RefundIssued(it) | Self::RefundSettled(it) | Self::RefundFailed(it) | Self::RefundRevised(it) => {
-                Some(&it.seen)
-            }
-            Self::DisputeOpened(it)
-            | Self::DisputeFundsWithdrawn(it)
-            | Self::DisputeFundsReinstated(it)
-            | Self::DisputeClosed(it)
-            | Self::DisputeRevised(it) => Some(&it.seen),
-            Self::CreditNoteIssued(it) | Self::CreditNoteVoided(it) | Self::CreditNoteRevised(it) => Some(&it.seen),
-            Self::SnapshotConfirmed(it) | Self::LateSnapshotRecorded(it) => Some(it.seen()),
-            Self::AccountOpened(_)
-            | Self::CustomerLinked(_)
-            | Self::TenantAssigned(_)
-            | Self::ConcurrentSubscriptionsFound(_) => None,
-        }
+    pub fn seen(&self) -> Option<&Seen> {
+        self.carried().map(Carried::seen)
     }
 }

@@ -228,24 +228,3 @@ pub enum SnapshotRecorded {
     /// Of that kind.
     CreditNote(CreditNoteSeen),
 }
-
-impl SnapshotRecorded {
-    /// The header of the snapshot.
-    #[must_use]
-    pub const fn seen(&self) -> &Seen {
-        match self {
-            Self::Customer(it) => &it.seen,
-            Self::Subscription(it) => &it.seen,
-            Self::Schedule(it) => &it.seen,
-            Self::Checkout(it) => &it.seen,
-            Self::Discount(it) => &it.seen,
-            Self::PaymentMethod(it) => &it.seen,
-            Self::Invoice(it) => &it.seen,
-            Self::InvoicePayment(it) => &it.seen,
-            Self::Charge(it) => &it.seen,
-            Self::Refund(it) => &it.seen,
-            Self::Dispute(it) => &it.seen,
-            Self::CreditNote(it) => &it.seen,
-        }
-    }
-}

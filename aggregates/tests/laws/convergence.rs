@@ -251,7 +251,10 @@ fn every_snapshot_is_recorded_once_and_twins_are_not() {
         }
         let occurred = occurred(&outcome.events);
         assert_eq!(occurred.len(), distinct.len(), "{}", history.name);
-        let times: Vec<_> = occurred.iter().map(|it| (it.seen().as_of, it.seen().rank)).collect();
+        let times: Vec<_> = occurred
+            .iter()
+            .map(|it| (it.carried().seen().as_of, it.carried().seen().rank))
+            .collect();
         assert!(times.is_sorted(), "{}", history.name);
     }
 }

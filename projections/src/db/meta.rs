@@ -18,26 +18,6 @@ pub const PARTS_SQLITE: u32 = 1;
 /// Version of the layout of the log itself; views have their own.
 const SCHEMA_VERSION: i32 = 1;
 
-/// Does the ledger hold test or live data of Stripe?
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// Test mode.
-    Test,
-    /// Live mode.
-    Live,
-}
-
-impl Mode {
-    /// As stored and configured.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Test => "test",
-            Self::Live => "live",
-        }
-    }
-}
-
 /// The one row of `ledger_meta`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LedgerMeta {

@@ -16,13 +16,14 @@ mod writer;
 
 use std::sync::Arc;
 
+use aggregates::plan::Mode;
 use aggregates::time::Timestamp;
 use futures::future::BoxFuture;
 use sqlx::{PgConnection, PgPool, SqliteConnection, SqlitePool};
 
 pub use error::{Class, DbError, OpenError};
 pub use heads::Heads;
-pub use meta::{LedgerMeta, Mode, PARTS_POSTGRES, PARTS_SQLITE};
+pub use meta::{LedgerMeta, PARTS_POSTGRES, PARTS_SQLITE};
 pub use migrations::{Migration, migrations};
 pub use writer::{Load, WriteError};
 pub use value::{at_from_chrono, at_from_micros, part_to_sql, position_from_sql, position_to_sql};

@@ -27,8 +27,10 @@ use crate::http::position::{self, LedgerPosition, READ_WAIT_MAX};
 use crate::http::problem::{Answer, Problem, ProblemKind};
 use crate::http::state::Service;
 use crate::ledger::{Profile, find_profile};
-use crate::process::accounts::{AccountError, AccountStanding, Caller as Asker, TenantAccount};
-use crate::process::import::{METADATA_CHARS_MAX, METADATA_ENTRIES_MAX, TEXT_CHARS_MAX};
+use crate::process::accounts::{
+    AccountError, AccountStanding, Caller as Asker, METADATA_CHARS_MAX, METADATA_ENTRIES_MAX, TEXT_CHARS_MAX,
+    TenantAccount,
+};
 
 /// What a tenant is to be. Fields that are left out are emptied; the account and its customer stay.
 #[derive(Debug, Deserialize, ToSchema)]

@@ -7,6 +7,7 @@ use aggregates::ids::StreamId;
 use aggregates::partition::{part_of, part_of_key};
 use bytes::Bytes;
 use projections::db::DbError;
+use projections::failpoint;
 
 use super::Worker;
 use super::item::{Item, Step, Work};
@@ -50,7 +51,7 @@ impl Worker {
         }
         match self.resolver.resolve(&mut batch).await {
             Ok((resolved, claimed)) => {
-                failpoint_after_claim();
+                failpoint::reach("apply.after-claim");
                 let mut items = Vec::with_capacity(open.len());
                 for ((ticket, facts), resolved) in open.into_iter().zip(batch).zip(resolved) {
                     items.extend(self.item_of(ticket, facts, resolved).await);
@@ -194,10 +195,6 @@ impl Worker {
             }
         }
     }
-}
-
-fn failpoint_after_claim() {
-    projections::failpoint::reach("apply.after-claim");
 }
 
 /// The facts of one receipt by part, in the order in which the parts come up.

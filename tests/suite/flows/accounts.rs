@@ -5,7 +5,6 @@ use serde_json::json;
 use subledger::directory::Kind;
 use subledger::inbox::State;
 use subledger::process::accounts::{AccountError, TenantAccount};
-use subledger::process::import::{self, Format};
 
 use super::world::{World, tenant};
 use crate::support::stores;
@@ -155,29 +154,6 @@ async fn an_unassigned_account_is_assigned_by_a_person() {
             .assign(&World::caller("4"), &unknown, &tenant("x"), "why")
             .await;
         assert!(matches!(refused, Err(AccountError::UnknownCustomer(_))));
-        world.close().await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn tenants_are_imported_with_errors_by_line_and_again_without_harm() {
-    for store in stores().await {
-        let world = World::open(&store).await;
-        let file = "tenant,stripe_customer,name\na,cus_a,A\nbad name,,\nb,,B\nc,cus_a,C\n";
-        for run in 0..2 {
-            let caller = |tenant: &aggregates::ids::TenantId| World::caller(&format!("{run}:{tenant}"));
-            let report = import::import(&world.accounts, import::rows(file.as_bytes(), Format::Csv), caller).await;
-            let expected = if run == 0 { (4, 2, 0, 2) } else { (4, 0, 2, 2) };
-            assert_eq!(
-                (report.rows, report.created, report.present, report.failed),
-                expected,
-                "{:?}",
-                store.kind
-            );
-            assert_eq!(report.errors.iter().map(|e| e.line).collect::<Vec<_>>(), [3, 5]);
-            assert_eq!(report.stopped, None);
-        }
-        assert_eq!(world.log().await.len(), 3);
         world.close().await;
     }
 }

@@ -1,6 +1,7 @@
 //! A ledger that is not the one wanted, or not whole, is refused with words that say what to do.
 
-use projections::db::{Class, Conn, DbError, Mode, OpenError};
+use aggregates::plan::Mode;
+use projections::db::{Class, Conn, DbError, OpenError};
 use projections::log::read_stream;
 use sqlx::{Connection, Executor, PgConnection};
 use subledger::ledger::{self, LedgerError};

@@ -1,3 +1,0 @@
-//! Places where a test may stop the process, and planted faults; see `projections::failpoint`.
-
-pub use projections::failpoint::{FAILPOINTS, MUTANTS, mutant, reach};
