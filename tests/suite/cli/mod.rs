@@ -3,6 +3,7 @@
 mod changes;
 mod demo;
 mod offline;
+mod secrets;
 
 use std::process::Output;
 

@@ -10,4 +10,5 @@ mod failpoints;
 mod forget;
 mod outage;
 mod receive;
+mod samples;
 mod world;

@@ -3,7 +3,7 @@
 mod damage;
 mod effects;
 mod eras;
-mod samples;
+pub(crate) mod samples;
 mod shapes;
 
 use serde_json::{Value, json};
