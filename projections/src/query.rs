@@ -219,10 +219,10 @@ fn json<T: serde::Serialize>(list: &[T]) -> Result<String, RowError> {
     serde_json::to_string(list).map_err(RowError::new)
 }
 
-/// Text for a LIKE that finds `text` anywhere, taken literally (`escape '\'`), in lower case.
+/// Text for a LIKE that finds `text` anywhere, taken literally (`escape '\'`).
 pub(crate) fn anywhere(text: &str) -> String {
     let mut pattern = String::from("%");
-    for c in text.to_lowercase().chars() {
+    for c in text.chars() {
         if matches!(c, '%' | '_' | '\\') {
             pattern.push('\\');
         }

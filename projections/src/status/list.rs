@@ -53,12 +53,18 @@ fn narrow(sql: &mut Statement, filter: &TenantFilter) {
         }
     }
     if let Some(q) = &filter.q {
+        // As written too: SQLite, and Postgres with the C locale, make only ASCII letters small.
+        let (written, small) = (anywhere(q), anywhere(&q.to_lowercase()));
+        sql.push(" and (");
         for (n, column) in ["s.tenant", "s.customer", "p.name", "p.email"].iter().enumerate() {
-            sql.push(if n == 0 { " and (" } else { " or " });
-            sql.push("lower(")
+            sql.push(if n == 0 { "" } else { " or " })
+                .push(column)
+                .push(" like ")
+                .bind(Bind::Text(written.clone()))
+                .push(" escape '\\' or lower(")
                 .push(column)
                 .push(") like ")
-                .bind(Bind::Text(anywhere(q)))
+                .bind(Bind::Text(small.clone()))
                 .push(" escape '\\'");
         }
         sql.push(")");

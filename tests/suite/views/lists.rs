@@ -1,5 +1,6 @@
 //! Finding: events by every filter, tenants, unassigned accounts, invoices.
 
+use aggregates::ids::TenantId;
 use aggregates::partition::part_of;
 use aggregates::time::Timestamp;
 use projections::audit::list::{AuditFilter, list as events};
@@ -7,6 +8,7 @@ use projections::db::Db;
 use projections::invoices::list::{InvoiceFilter, get as invoice, list as invoices};
 use projections::runner::Runner;
 use projections::status::list::{TenantFilter, count_tenants, tenants, unassigned};
+use subledger::ledger::{Item, Mark, SideRow, append};
 
 use super::follow::{caught_up, runner};
 use super::told::{Pen, Told, events_of, open, stream_of, year};
@@ -175,6 +177,47 @@ async fn events_are_found_by_every_filter_and_each_once_over_all_pages() {
             ..none.clone()
         };
         assert_eq!(count(from).await + count(to).await, total);
+        runner.stop().await;
+        db.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tenants_are_found_by_names_of_any_script() {
+    for store in stores().await {
+        let db = open(&store).await;
+        let runner = runner(&db).await;
+        write(&db, &runner).await;
+        for (n, name) in ["Änne & Söhne", "Ёлка", "100 % Plain"].into_iter().enumerate() {
+            let stream = stream_of(&format!("l{n}"), Some(&format!("list-{n}")));
+            let part = part_of(&stream, db.parts());
+            let mut item = Item::new(Mark {
+                source: "test".to_owned(),
+                key: name.to_owned(),
+                request_hash: None,
+            });
+            item.sides.push(SideRow::TenantProfile {
+                tenant: TenantId::parse(&format!("list-{n}")).unwrap(),
+                stream,
+                name: Some(name.to_owned()),
+                email: None,
+                currency: None,
+                metadata: "{}".to_owned(),
+            });
+            append(&db, part, vec![item], Timestamp::from_micros(1).unwrap())
+                .await
+                .unwrap();
+        }
+        let found = [("Änne", 1), ("Söhne", 1), ("Ёлка", 1), ("plain", 1), ("PLAIN", 1)];
+        let literal = [("0 % p", 1), ("%", 1), ("Anne", 0), ("u_l", 0)];
+        for (q, found) in found.into_iter().chain(literal) {
+            let filter = TenantFilter {
+                q: Some(q.into()),
+                ..TenantFilter::default()
+            };
+            let listed = tenants(&db, runner.progress(), &filter, None, 50).await.unwrap();
+            assert_eq!(listed.len(), found, "{q} on {:?}", store.kind);
+        }
         runner.stop().await;
         db.close().await;
     }
