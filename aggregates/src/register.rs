@@ -49,7 +49,11 @@ pub struct Register<T> {
     #[serde(default, skip_serializing_if = "is_none_known")]
     known: u8,
     /// The group next below, for objects whose content can return to what it was.
-    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty", deserialize_with = "exact")]
+    #[serde(
+        default = "Vec::new",
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "exact"
+    )]
     below: Vec<Kept<T>>,
     /// For each field that none of the winning group has: the highest group that has it, sorted alike.
     #[serde(default = "BTreeMap::new", skip_serializing_if = "BTreeMap::is_empty")]

@@ -18,10 +18,13 @@ impl Loops {
     /// Starts the thread.
     pub(super) fn start() -> Result<Self, AppError> {
         let mut builder = Builder::new_multi_thread();
-        builder.worker_threads(1).thread_name("ledger-loops").on_thread_start(|| {
-            // Where it is not allowed, the loops are as urgent as everything else.
-            let _ = rustix::process::nice(NICE);
-        });
+        builder
+            .worker_threads(1)
+            .thread_name("ledger-loops")
+            .on_thread_start(|| {
+                // Where it is not allowed, the loops are as urgent as everything else.
+                let _ = rustix::process::nice(NICE);
+            });
         let runtime = builder.enable_all().build();
         Ok(Self(Some(runtime.map_err(AppError::Thread)?)))
     }

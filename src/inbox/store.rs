@@ -207,7 +207,11 @@ impl ReceiptStore {
     pub async fn due(&self, parts: &[u32], now: Timestamp, fresh: bool, limit: usize) -> Result<Vec<DueKey>, DbError> {
         let mut due = Vec::new();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let until = if fresh { now.plus_seconds(NEW_GRACE_SECONDS) } else { now };
+        let until = if fresh {
+            now.plus_seconds(NEW_GRACE_SECONDS)
+        } else {
+            now
+        };
         for (pool, parts) in self.by_database(parts, |part| *part) {
             let parts: Vec<u32> = parts.into_iter().copied().collect();
             due.extend(match pool {

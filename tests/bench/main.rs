@@ -70,7 +70,10 @@ fn plan() -> (Vec<&'static str>, Plan) {
     let only = value("--only")
         .map(|list| list.split(',').map(str::to_owned).collect())
         .unwrap_or_default();
-    let number = |text: &str| text.parse().unwrap_or_else(|_| panic!("--connections {text}: numbers, as in 1,16,64"));
+    let number = |text: &str| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("--connections {text}: numbers, as in 1,16,64"))
+    };
     let connections = value("--connections").map_or(vec![1, 16, 64], |list| list.split(',').map(number).collect());
     let plan = if arguments.iter().any(|argument| argument == "--quick") {
         Plan {

@@ -227,7 +227,9 @@ impl Writer {
             ))
             .await;
         }
-        self.execute("analyze").await;
+        if let Self::Postgres(_) = self {
+            self.execute("analyze").await;
+        }
     }
 
     async fn execute(&mut self, sql: &str) {

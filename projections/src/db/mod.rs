@@ -25,8 +25,8 @@ pub use error::{Class, DbError, OpenError};
 pub use heads::Heads;
 pub use meta::{LedgerMeta, PARTS_POSTGRES, PARTS_SQLITE};
 pub use migrations::{Migration, migrations};
-pub use writer::{Load, WriteError};
 pub use value::{at_from_chrono, at_from_micros, part_to_sql, position_from_sql, position_to_sql};
+pub use writer::{Load, WriteError};
 
 use postgres::Postgres;
 use sqlite::Sqlite;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, SqliteConnection, SqlitePool};
+use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
 
 use crate::failpoint;
 
@@ -122,8 +122,26 @@ pub(super) async fn open_writer(url: &str, holder: &str) -> Result<(SqliteConnec
     let options = options(url)?;
     let path = options.get_filename().to_owned();
     let guard = lock(&path, holder)?;
-    let connection = writing(options).connect().await?;
+    let mut connection = writing(options.clone()).connect().await?;
+    if forget_statistics(&mut connection).await? {
+        // A connection reads them once, when it looks at the tables for the first time.
+        connection.close().await?;
+        connection = writing(options).connect().await?;
+    }
     Ok((connection, LockGuard(Arc::new(guard))))
+}
+
+/// Drops what an `analyze` left; tells whether there was any. Every statement finds its rows by a key, which SQLite
+/// chooses by itself as long as it knows nothing of the tables. Statistics of a young ledger say that tables are tiny
+/// and are never renewed: with them it reads whole tables for each key.
+async fn forget_statistics(connection: &mut SqliteConnection) -> Result<bool, OpenError> {
+    let held = "select count(*) from sqlite_master where name in ('sqlite_stat1', 'sqlite_stat4')";
+    let held: i64 = sqlx::query_scalar(held).fetch_one(&mut *connection).await?;
+    if held > 0 {
+        let drop = "drop table if exists sqlite_stat1; drop table if exists sqlite_stat4";
+        sqlx::raw_sql(drop).execute(connection).await?;
+    }
+    Ok(held > 0)
 }
 
 /// Proof that this process has the file.
@@ -143,7 +161,7 @@ pub(super) async fn start(url: &str, writer: Option<(SqliteConnection, LockGuard
         Some((connection, LockGuard(lock))) => {
             let writer = Writer::start(connection, Arc::clone(&lock)).map_err(OpenError::Thread)?;
             (Some(writer), Some(lock))
-        },
+        }
         None => (None, None),
     };
     Ok(Sqlite {

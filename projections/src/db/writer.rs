@@ -195,10 +195,7 @@ impl Writer {
             single: load.single,
             refuse,
         };
-        queue
-            .send(job)
-            .await
-            .map_err(|_| stopped())?;
+        queue.send(job).await.map_err(|_| stopped())?;
         receiver.await.map_err(|_| stopped())?
     }
 }

@@ -301,7 +301,11 @@ impl Inner {
         let (since, part) = self.free().filter_map(waiting).min()?;
         let gathered = since + GATHER_MAX;
         let quiet = self.arrived_at.map_or(since, |at| at + QUIET);
-        let at = if self.intake.is_empty() { gathered.min(quiet) } else { gathered };
+        let at = if self.intake.is_empty() {
+            gathered.min(quiet)
+        } else {
+            gathered
+        };
         let is_ripe = self.closed || at <= Instant::now();
         Some(if is_ripe { Ripe::Now(part) } else { Ripe::At(at) })
     }

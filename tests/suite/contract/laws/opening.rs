@@ -34,9 +34,41 @@ async fn a_second_process_on_one_file_is_refused_by_name() {
     let write = reader.write(0, |_| Box::pin(async { Ok::<(), DbError>(()) })).await;
     assert!(write.is_err(), "a reader does not write");
     drop((first, reader));
+    opened_again(&config).await;
+}
+
+#[tokio::test]
+async fn statistics_of_a_young_ledger_are_forgotten() {
+    let store = TestStore::sqlite();
+    let config = config(&store);
+    let first = Db::open(&config).await.unwrap();
+    first.close().await;
+    drop(first);
+    let url = format!(
+        "sqlite://{}",
+        support::ledger::database_file(store.data_dir()).display()
+    );
+    let mut beside = sqlx::SqliteConnection::connect(&url).await.unwrap();
+    beside.execute("analyze").await.unwrap();
+    beside.close().await.unwrap();
+    let again = opened_again(&config).await;
+    let held = "select count(*) from sqlite_master where name like 'sqlite_stat%'";
+    let projections::db::Pool::Sqlite(pool) = again.pool_for(0) else {
+        panic!("another store")
+    };
+    let held: i64 = sqlx::query_scalar(held).fetch_one(pool).await.unwrap();
+    assert_eq!(held, 0, "a plan chosen for tables of a few rows outlives them");
+    again
+        .write(0, |_| Box::pin(async { Ok::<(), DbError>(()) }))
+        .await
+        .unwrap();
+}
+
+/// The lock of the one before is given back by a thread of its own.
+async fn opened_again(config: &DbConfig) -> Db {
     for _ in 0..200 {
-        if Db::open(&config).await.is_ok() {
-            return;
+        if let Ok(db) = Db::open(config).await {
+            return db;
         }
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
