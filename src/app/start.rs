@@ -295,16 +295,19 @@ impl App {
         let measured = tokio::spawn(server::serve(
             metrics,
             router::metrics_router(&core.service),
+            server::Bounds::default(),
             ended(stopped.clone()),
         ));
         let (serving, _announcement) = match api {
             Some((listener, url, announcement)) => {
                 tracing::info!(http.url = %url, store = ?core.db.kind(), parts = core.db.parts(), "serving");
                 let routes = router::build(TABLE, &core.service);
-                (
-                    Some(tokio::spawn(server::serve(listener, routes, ended(stopped)))),
-                    Some(announcement),
-                )
+                let bounds = server::Bounds {
+                    proxies: core.service.settings.trusted_proxies.clone(),
+                    ..server::Bounds::default()
+                };
+                let serving = tokio::spawn(server::serve(listener, routes, bounds, ended(stopped)));
+                (Some(serving), Some(announcement))
             }
             None => (None, None),
         };

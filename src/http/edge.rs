@@ -16,6 +16,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 
+use super::metrics::HttpMetrics;
 use super::problem::{Problem, ProblemKind};
 use super::state::Service;
 
@@ -71,7 +72,7 @@ pub async fn guard_edge(State(service): State<Service>, mut request: Request, ne
         Err(problem) => problem.into_response(),
         Ok(()) => {
             request.extensions_mut().insert(id.clone());
-            run(&service, next.run(request)).await
+            run(&service.metrics, next.run(request), REQUEST_TIME_MAX).await
         }
     };
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
@@ -89,17 +90,15 @@ pub async fn guard_edge(State(service): State<Service>, mut request: Request, ne
     response
 }
 
-async fn run(service: &Service, route: impl Future<Output = Response>) -> Response {
+async fn run(metrics: &HttpMetrics, route: impl Future<Output = Response>, time_max: Duration) -> Response {
     let caught = AssertUnwindSafe(route).catch_unwind();
-    match tokio::time::timeout(REQUEST_TIME_MAX, caught).await {
+    match tokio::time::timeout(time_max, caught).await {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => {
-            service.metrics.panicked();
+            metrics.panicked();
             Problem::internal("a request panicked; the message is above").into_response()
         }
-        Err(_) => {
-            Problem::store(format!("a request took longer than {} s", REQUEST_TIME_MAX.as_secs())).into_response()
-        }
+        Err(_) => Problem::store(format!("a request took longer than {} s", time_max.as_secs())).into_response(),
     }
 }
 
@@ -212,6 +211,19 @@ mod tests {
             headers.insert("x", HeaderValue::from_str(&"v".repeat(length)).unwrap());
             assert_eq!(within_bounds(&uri(1), &headers).is_ok(), fits, "{length}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_route_that_does_not_end_or_panics_is_a_problem() {
+        let metrics = HttpMetrics::default();
+        let short = Duration::from_millis(20);
+        let kind = |response: Response| response.extensions().get::<Problem>().map(|problem| problem.kind);
+        let endless = run(&metrics, std::future::pending(), short).await;
+        assert_eq!(kind(endless), Some(ProblemKind::StoreUnavailable));
+        let panics = run(&metrics, async { panic!("a planted fault") }, REQUEST_TIME_MAX).await;
+        assert_eq!(kind(panics), Some(ProblemKind::Internal));
+        let quick = run(&metrics, async { "done".into_response() }, REQUEST_TIME_MAX).await;
+        assert_eq!(quick.status().as_u16(), 200);
     }
 
     #[test]

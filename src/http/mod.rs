@@ -9,6 +9,7 @@ pub mod conditional;
 pub mod document;
 pub mod edge;
 pub mod extract;
+pub mod frames;
 pub mod guard;
 pub mod idempotency;
 pub mod json;
@@ -24,6 +25,7 @@ pub mod resources;
 pub mod router;
 pub mod server;
 pub mod state;
+pub mod timed;
 
 use limits::Policy;
 use resources::{
