@@ -211,6 +211,17 @@ impl Statement {
     }
 }
 
+impl Statement {
+    /// Runs it in every database and adds up the number each answers after its part.
+    pub(crate) async fn fetch_sum(&self, db: &Db) -> Result<u64, QueryError> {
+        let mut sum = 0;
+        for pool in db.pools() {
+            sum += self.fetch(pool, |_, row| row.must_count()).await?.iter().sum::<u64>();
+        }
+        Ok(sum)
+    }
+}
+
 fn positions(list: Vec<u64>) -> Result<Vec<i64>, DbError> {
     list.into_iter().map(position_to_sql).collect()
 }

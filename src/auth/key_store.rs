@@ -89,6 +89,7 @@ const SELECT_POSTGRES: &str = "select key_id, name, secret_hmac, scopes::text as
     (extract(epoch from last_used_at) * 1000000)::bigint as last_used_at from api_key where part = 0 and ";
 const ONE: &str = "key_id = $1";
 const PAGE: &str = "key_id > $1 order by key_id limit $2";
+const COUNT: &str = "select count(*) from (select 1 from api_key where part = 0 limit $1) n";
 
 /// Reads and writes keys. Cheap to clone.
 #[derive(Clone)]
@@ -142,6 +143,16 @@ impl KeyStore {
             }
         };
         raw.into_iter().map(Raw::read).collect()
+    }
+
+    /// Number of keys, counted no further than `most`.
+    pub async fn count(&self, most: u32) -> Result<u64, DbError> {
+        let most = i64::from(most);
+        let count: i64 = match self.db.pool_for(0) {
+            Pool::Sqlite(pool) => sqlx::query_scalar(COUNT).bind(most).fetch_one(pool).await?,
+            Pool::Postgres(pool) => sqlx::query_scalar(COUNT).bind(most).fetch_one(pool).await?,
+        };
+        Ok(count.unsigned_abs())
     }
 
     /// Adds a key; adding it again changes nothing.

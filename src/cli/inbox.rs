@@ -62,6 +62,9 @@ pub(super) struct Replay {
     /// Replay every receipt in this state: parked or quarantined
     #[arg(long, conflicts_with = "event", required_unless_present = "event")]
     state: Option<String>,
+    /// Of these, only receipts of this tenant
+    #[arg(long, requires = "state")]
+    tenant: Option<String>,
     /// Why; it is kept with the receipt
     #[arg(long)]
     reason: String,
@@ -113,7 +116,7 @@ async fn list(list: List, shared: &Shared) -> Result<Exit, Failure> {
         ("state", "/state"),
         ("tenant", "/tenant"),
         ("attempts", "/attempts"),
-        ("error", "/error"),
+        ("reason", "/reason"),
     ];
     shared.page(&body, &page(&body), &columns)?;
     Ok(Exit::Done)
@@ -140,8 +143,11 @@ async fn replay(replay: Replay, shared: &Shared) -> Result<Exit, Failure> {
             )
         }
         (None, state) => {
-            let body =
-                json!({ "filter": { "state": state }, "reason": replay.reason, "dry_run": replay.change.dry_run });
+            let body = json!({
+                "filter": { "state": state, "tenant": replay.tenant },
+                "reason": replay.reason,
+                "dry_run": replay.change.dry_run,
+            });
             (Path::of(&["v1", "webhook-inbox-replays"]), body)
         }
     };

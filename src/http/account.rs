@@ -134,6 +134,18 @@ pub async fn asked(service: &Service, name: &AccountRef, caller: &Caller) -> Ans
     }
 }
 
+/// Every stream that facts of an account may lie in: the one its name leads to now, and the one it led to before the
+/// account had both a tenant and a customer.
+pub async fn streams_of(service: &Service, name: &AccountRef) -> Answer<Vec<StreamId>> {
+    let own = match name {
+        AccountRef::Tenant(tenant) => StreamId::of_tenant(tenant),
+        AccountRef::Customer(customer) => StreamId::of_customer(customer),
+    };
+    let found = service.finder().find(name).await.map_err(Problem::store)?;
+    let led_to = found.map(|account| account.stream).filter(|stream| *stream != own);
+    Ok(std::iter::once(own).chain(led_to).collect())
+}
+
 /// What a view could not answer.
 #[must_use]
 pub fn unanswered(error: QueryError) -> Problem {

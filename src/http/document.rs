@@ -1,11 +1,14 @@
 //! The OpenAPI 3.1 document: paths and schemas come from the handlers, what is true of every route from its row.
 
+use projections::views::View;
 use serde_json::{Map, Value, json};
 use utoipa::openapi::{Components, InfoBuilder, OpenApiBuilder, Paths};
 
+use super::idempotency;
 use super::limits::Policy;
 use super::problem::ProblemKind;
 use super::router::{Access, Row};
+use super::text;
 
 /// Problems that any route may answer.
 const ALWAYS: &[ProblemKind] = &[
@@ -99,22 +102,72 @@ fn references(value: &Value, named: &mut std::collections::BTreeSet<String>) {
     }
 }
 
-/// A tenant's own name, `me`, or a Stripe customer.
-const TENANT_PATTERN: &str = "^[A-Za-z0-9._:-]{1,128}$";
+/// A tenant that is read: its own name, `me`, or a Stripe customer.
+const READ_TENANT: &str = r"^((?!cus_)[A-Za-z0-9._:-]{1,128}|cus_[!-~]{0,251})$";
+/// The header Stripe signs in: its time, and one signature or more.
+const SIGNATURE: &str = r"^t=[0-9]{1,19}(,v[0-9]=[0-9A-Fa-f]{64})+$";
+
+/// The schema of a path parameter, by its name: what does not fit it is the name of nothing.
+fn path_parameter(row: &Row, name: &str) -> Option<Value> {
+    let matching = |pattern: &str| json!({ "type": "string", "pattern": pattern });
+    Some(match name {
+        "tenant" if row.method == "PUT" => matching(text::TENANT),
+        "tenant" => matching(READ_TENANT),
+        "customer" | "source" | "event_id" => matching(text::STRIPE_ID),
+        "plan" => matching("^[a-z0-9_-]{1,64}$"),
+        "id" => matching("^[A-Za-z0-9]{1,64}$"),
+        "address" => matching(r"^[0-9]{1,10}\.[0-9]{1,19}$"),
+        "endpoint" => matching("^[A-Za-z0-9_-]{1,64}$"),
+        "name" => json!({ "type": "string", "enum": View::ALL.map(View::name) }),
+        "slug" => {
+            let slugs: Vec<&str> = ProblemKind::ALL.iter().map(|kind| kind.slug()).collect();
+            json!({ "type": "string", "enum": slugs })
+        }
+        _ => return None,
+    })
+}
+
+/// The header that commands take, whatever they do.
+fn idempotency_key() -> Value {
+    json!({
+        "name": "Idempotency-Key", "in": "header", "required": false,
+        "description": "The same for every attempt at one request: it is carried out once, and its answer kept 30 days",
+        "schema": { "type": "string", "pattern": idempotency::KEY_PATTERN },
+    })
+}
 
 const DESCRIPTION: &str = "An event-sourced billing ledger on Stripe. Changes are additive: ignore fields you do not know. \
 Every error is `application/problem+json` with a `type` that is a page of its own. Reads may carry `Ledger-Min-Position` \
 (the `Ledger-Position` of an earlier write) and `Prefer: wait=<seconds, at most 2>`; they answer `Ledger-View-Position` \
 and `Ledger-View-Age`.";
 
+fn complete_parameters(operation: &mut Value, row: &Row) {
+    let guarded = !matches!(row.access, Access::Public | Access::Stripe);
+    if guarded && matches!(row.method, "POST" | "PUT") {
+        match operation.get_mut("parameters").and_then(Value::as_array_mut) {
+            Some(parameters) => parameters.push(idempotency_key()),
+            None => operation["parameters"] = json!([idempotency_key()]),
+        }
+    }
+    let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+    for parameter in parameters.into_iter().flatten() {
+        let schema = match (parameter["in"].as_str(), parameter["name"].as_str()) {
+            (Some("path"), Some(name)) => path_parameter(row, name),
+            (Some("header"), Some("Stripe-Signature")) => {
+                Some(json!({ "type": "string", "pattern": SIGNATURE, "maxLength": 4096 }))
+            }
+            _ => None,
+        };
+        if let Some(schema) = schema {
+            parameter["schema"] = schema;
+        }
+    }
+}
+
 fn complete(operation: &mut Value, row: &Row) {
     operation["tags"] = json!([row.chapter]);
     operation["operationId"] = row.name.into();
-    let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
-    let parameters = parameters.into_iter().flatten();
-    for parameter in parameters.filter(|parameter| parameter["in"] == "path" && parameter["name"] == "tenant") {
-        parameter["schema"] = json!({ "type": "string", "pattern": TENANT_PATTERN });
-    }
+    complete_parameters(operation, row);
     match row.access {
         Access::Public | Access::Stripe => operation["security"] = json!([]),
         Access::Any | Access::Scope(_) => operation["security"] = json!([{ "bearer": [] }]),

@@ -10,6 +10,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
 use super::problem::{Answer, Problem, ProblemKind};
+use super::shape;
 
 /// Largest JSON body: every request of the interface fits in a tenth of it.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -20,6 +21,10 @@ pub const BODY_TIME_MAX: Duration = Duration::from_secs(15);
 
 /// Reads the raw bytes of a body of at most `bytes_max`, in at most [`BODY_TIME_MAX`].
 pub async fn read_body(request: Request, bytes_max: usize) -> Answer<Bytes> {
+    read_body_in(request, bytes_max, BODY_TIME_MAX).await
+}
+
+async fn read_body_in(request: Request, bytes_max: usize, time_max: Duration) -> Answer<Bytes> {
     let headers = request.headers();
     let too_large = || {
         Problem::new(
@@ -37,13 +42,13 @@ pub async fn read_body(request: Request, bytes_max: usize) -> Answer<Bytes> {
         return Err(too_large());
     }
     let body = Limited::new(request.into_body(), bytes_max);
-    match tokio::time::timeout(BODY_TIME_MAX, body.collect()).await {
+    match tokio::time::timeout(time_max, body.collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(Problem::malformed("the body broke off")),
         Err(_) => Err(Problem::malformed(format!(
             "the body did not arrive in {} s",
-            BODY_TIME_MAX.as_secs()
+            time_max.as_secs()
         ))),
     }
 }
@@ -65,6 +70,7 @@ pub struct Body<T> {
 
 /// Reads JSON text: syntax faults are 400, everything else about the content 422 with a pointer.
 pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Answer<T> {
+    shape::measure(bytes)?;
     let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
     if first == Some(&b'[') && serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok() {
         return Err(Problem::invalid("", "the body is an array; send an object"));
@@ -131,7 +137,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
         let parsed = Query::<T>::try_from_uri(&parts.uri);
         parsed
             .map(|Query(value)| Self(value))
-            .map_err(|error| Problem::malformed(words_of(&error.body_text())))
+            .map_err(|error| unreadable(&words_of(&error.body_text())))
     }
 }
 
@@ -145,6 +151,15 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Ids<T> 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let parsed = Path::<T>::from_request_parts(parts, state).await;
         parsed.map(|Path(value)| Self(value)).map_err(|_| Problem::not_found())
+    }
+}
+
+/// A parameter that cannot be read; the reader says its name first, where it has one.
+fn unreadable(words: &str) -> Problem {
+    let is_name = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    match words.split_once(": ") {
+        Some((name, rule)) if is_name(name) => Problem::malformed(words).at(format!("?{name}"), rule),
+        _ => Problem::malformed(words),
     }
 }
 
@@ -195,6 +210,15 @@ mod tests {
                 assert_eq!(problem.errors[0].pointer, pointer, "{body}");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_end_is_given_up() {
+        let begun = futures::stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"{"))]);
+        let body = futures::StreamExt::chain(begun, futures::stream::pending());
+        let request = Request::new(axum::body::Body::from_stream(body));
+        let read = read_body_in(request, BODY_BYTES_MAX, Duration::from_millis(20)).await;
+        assert!(read.is_err_and(|problem| problem.detail.starts_with("the body did not arrive")));
     }
 
     #[tokio::test]

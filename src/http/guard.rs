@@ -10,7 +10,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use aggregates::ids::{CustomerId, TenantId};
+use aggregates::ids::{CustomerId, IdError, TenantId};
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
@@ -41,6 +41,28 @@ pub enum AccountRef {
     Tenant(TenantId),
     /// By its Stripe customer, also while no tenant is assigned.
     Customer(CustomerId),
+}
+
+impl AccountRef {
+    /// A tenant's own id, or a Stripe customer (`cus_...`).
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        if text.starts_with("cus_") {
+            return stripe_id(text).map(Self::Customer);
+        }
+        TenantId::parse(text).map(Self::Tenant)
+    }
+}
+
+/// A customer's id as callers may write it. The log takes whatever Stripe sends; a request names printable ASCII.
+pub fn stripe_id(text: &str) -> Result<CustomerId, IdError> {
+    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return CustomerId::parse(text);
+    }
+    Err(IdError {
+        kind: "Stripe customer id",
+        rule: "1 to 255 printable ASCII characters without spaces",
+        value: text.chars().take(64).collect(),
+    })
 }
 
 /// The caller, for handlers. Only guarded routes have one.
@@ -190,28 +212,19 @@ fn tenant_segment(path: &str) -> Option<&str> {
 
 fn account_of(segment: &str, principal: &Principal) -> Answer<AccountRef> {
     let text = percent_decode_str(segment).decode_utf8();
-    let text = text.map_err(|_| Problem::malformed("the tenant in the path is not UTF-8"))?;
     if let Some(own) = &principal.tenant {
-        if text == "me" || text == own.as_str() {
+        if text.is_ok_and(|text| text == "me" || text == own.as_str()) {
             return Ok(AccountRef::Tenant(own.clone()));
         }
         let detail = "the path names a tenant other than the one this credential is bound to";
         return Err(Problem::new(ProblemKind::TenantMismatch, detail));
     }
+    let text = text.map_err(|_| Problem::malformed("the tenant in the path is not UTF-8"))?;
     if text == "me" {
         let detail = "`me` is the tenant of a credential that is bound to one; this one is not";
         return Err(Problem::new(ProblemKind::NotFound, detail));
     }
-    if text.starts_with("cus_") {
-        let customer = CustomerId::parse(&text);
-        return customer
-            .map(AccountRef::Customer)
-            .map_err(|error| Problem::malformed(error.to_string()));
-    }
-    let tenant = TenantId::parse(&text);
-    tenant
-        .map(AccountRef::Tenant)
-        .map_err(|error| Problem::malformed(error.to_string()))
+    AccountRef::parse(&text).map_err(|error| Problem::malformed(error.to_string()))
 }
 
 fn known_query(known: &[String], query: Option<&str>) -> Answer<()> {
@@ -290,7 +303,9 @@ mod tests {
         for segment in ["acme", "me", "%61cme"] {
             assert_eq!(account_of(segment, &portal()), Ok(own.clone()), "{segment}");
         }
-        for segment in ["ACME", "other", "cus_1", "acme%2f", "acme ", "", "a%00", "%2e%2e"] {
+        for segment in [
+            "ACME", "other", "cus_1", "acme%2f", "acme ", "", "a%00", "%2e%2e", "acme%ff",
+        ] {
             let refused = account_of(segment, &portal()).unwrap_err();
             assert_eq!(refused.kind, ProblemKind::TenantMismatch, "{segment}");
         }

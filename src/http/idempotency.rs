@@ -22,12 +22,18 @@ use super::position::LedgerPosition;
 use super::problem::{Answer, Problem, ProblemKind};
 use super::state::Service;
 use crate::auth::Principal;
-use crate::ledger::{ApiAnswer, ApiClaim, Mark, find_answer, settle_answer};
+use crate::ledger::{
+    ApiAnswer, ApiClaim, Item, LedgerError, Mark, Outcome, append, find_answer, forget_expired, settle_answer,
+};
 
 /// Longest key.
 pub const KEY_CHARACTERS_MAX: usize = 255;
+/// The header as the document states it.
+pub const KEY_PATTERN: &str = r##"^([!#-~]{1,255}|"[!#-~]{1,255}")$"##;
 /// How long an answer is kept; the effect stays done once for ever.
 const KEPT_SECONDS: i64 = 30 * 86_400;
+/// Commands with a key, for each time that expired answers are dropped.
+const FORGET_EVERY: u128 = 256;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -145,6 +151,29 @@ impl Command {
         })
     }
 
+    /// Claims the answer in an append of its own, for a command whose effects have a mark each. Says whether the
+    /// command was done so long ago that its answer was forgotten.
+    pub async fn claim_answer(&self, service: &Service, part: u32) -> Answer<bool> {
+        let now = service.clock.now();
+        let Some(claim) = self.claim(now) else {
+            return Ok(false);
+        };
+        let item = Item {
+            api: Some(claim),
+            ..Item::new(self.mark())
+        };
+        match append(&service.db, part, vec![item], now)
+            .await
+            .map(|mut outcomes| outcomes.pop())
+        {
+            Ok(Some(Outcome::Replayed(done))) => Ok(done.received_at.plus_seconds(KEPT_SECONDS) <= now),
+            Ok(Some(Outcome::KeyReused)) => Err(Self::reused()),
+            Ok(Some(Outcome::NoChange | Outcome::Appended { .. } | Outcome::Undone) | None) => Ok(false),
+            Err(LedgerError::Db(error)) => Err(Problem::store(error)),
+            Err(error @ (LedgerError::Conflict | LedgerError::Refused(_))) => Err(Problem::internal(error)),
+        }
+    }
+
     /// The refusal of a key that was used for another request.
     #[must_use]
     pub fn reused() -> Problem {
@@ -169,6 +198,7 @@ impl Command {
             return Ok(replayed);
         }
         let done = run.await?;
+        self.forget_now_and_then(service, part, now).await;
         let stored = done.stored.as_ref().unwrap_or(&done.body).to_string();
         let settled = settle_answer(&service.db, part, &self.scope, key, done.status.as_u16(), Some(stored)).await;
         if let Err(error) = settled {
@@ -176,6 +206,15 @@ impl Command {
             tracing::warn!(%error, "the answer of a command was not kept");
         }
         Ok(done.respond())
+    }
+
+    /// Drops answers of the part that expired, about once in [`FORGET_EVERY`] commands: those who store them tidy up.
+    async fn forget_now_and_then(&self, service: &Service, part: u32, now: Timestamp) {
+        if self.id.as_u128().is_multiple_of(FORGET_EVERY)
+            && let Err(error) = forget_expired(&service.db, part, now).await
+        {
+            tracing::warn!(%error, "expired answers were not dropped");
+        }
     }
 
     fn replay(&self, found: ApiAnswer) -> Answer<Option<Response>> {
@@ -226,14 +265,13 @@ fn key(headers: &HeaderMap) -> Answer<Option<String>> {
     if values.next().is_some() {
         return Err(invalid("Idempotency-Key is given twice"));
     }
-    let text = value
-        .to_str()
-        .map_err(|_| invalid("Idempotency-Key holds other than printable ASCII"))?
-        .trim();
+    let text = value.to_str().unwrap_or_default();
     let quoted = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
     let text = quoted.unwrap_or(text);
-    if text.is_empty() || text.len() > KEY_CHARACTERS_MAX {
-        return Err(invalid("Idempotency-Key has 1 to 255 characters"));
+    let fits = (1..=KEY_CHARACTERS_MAX).contains(&text.len());
+    if !fits || !text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"') {
+        let rule = "Idempotency-Key has 1 to 255 printable ASCII characters, without spaces and quotes inside";
+        return Err(invalid(rule));
     }
     Ok(Some(text.to_owned()))
 }
@@ -297,6 +335,9 @@ mod tests {
         assert_eq!(key(&header("\"abc\"")), Ok(Some("abc".to_owned())));
         for (length, good) in [(0, false), (1, true), (254, true), (255, true), (256, false)] {
             assert_eq!(key(&header(&"k".repeat(length))).is_ok(), good, "{length}");
+        }
+        for bad in ["\"\"", "a b", "a\tb", "a\"b", "\"a"] {
+            assert!(key(&header(bad)).is_err(), "{bad}");
         }
         let mut twice = header("a");
         twice.append(IDEMPOTENCY_KEY, HeaderValue::from_static("b"));

@@ -24,7 +24,9 @@ pub mod rebuilt;
 pub mod resources;
 pub mod router;
 pub mod server;
+pub mod shape;
 pub mod state;
+pub mod text;
 pub mod timed;
 
 use limits::Policy;

@@ -3,6 +3,7 @@
 //! A cursor is base64url of a JSON place and a tag over (list, filter, place): a cursor of another list, or of the same
 //! list with another filter, is refused like an altered one.
 
+use aggregates::time::Timestamp;
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -20,8 +21,12 @@ pub const PAGE_MAX: u32 = 200;
 pub const PAGE_DEFAULT: u32 = 50;
 /// Longest cursor.
 pub const CURSOR_BYTES_MAX: usize = 512;
-/// Totals are counted up to here; counting further costs more than the answer is worth.
+/// Totals are told up to here; counting further costs more than the answer is worth.
 pub const COUNT_MAX: u64 = 10_000;
+/// Entries that are counted at most: one more, to know that there are more.
+pub const COUNTED_MAX: u32 = 10_001;
+/// Longest span of time a list looks through, in days: ten years, leap days included.
+pub const SPAN_DAYS_MAX: i64 = 3_653;
 /// Bytes of the tag: 128 bits cannot be guessed, and keep cursors short.
 const TAG_BYTES: usize = 16;
 
@@ -33,8 +38,10 @@ pub struct Paging {
     #[param(minimum = 1, maximum = 200, default = 50)]
     pub limit: Option<u32>,
     /// `next_cursor` of the page before
-    #[param(max_length = 512)]
+    #[param(min_length = 23, max_length = 512, pattern = "^[A-Za-z0-9_-]+$")]
     pub cursor: Option<String>,
+    /// Count the entries over all pages, up to 10,000
+    pub count: Option<bool>,
 }
 
 impl Paging {
@@ -46,6 +53,14 @@ impl Paging {
             Some(_) => {
                 Err(Problem::malformed(format!("limit is 1 to {PAGE_MAX}")).at("?limit", format!("1 to {PAGE_MAX}")))
             }
+        }
+    }
+
+    /// The total as it is shown, if it was asked for; `count` counts no further than [`COUNTED_MAX`].
+    pub async fn total(&self, count: impl Future<Output = Answer<u64>>) -> Answer<Option<String>> {
+        match self.count {
+            Some(true) => Ok(Some(shown_count(count.await?))),
+            Some(false) | None => Ok(None),
         }
     }
 }
@@ -71,9 +86,26 @@ pub struct PageInfo {
     pub count: Option<String>,
 }
 
-/// A total as it is shown.
+/// Said of a span of time that is too long.
+pub const SPAN_RULE: &str = "at most ten years after from; ask for a part of it, or leave one of them out";
+
+/// Whether a span of time is no longer than [`SPAN_DAYS_MAX`]; one that is open at an end is not measured.
 #[must_use]
-pub fn shown_count(count: u64) -> String {
+pub fn fits_span(from: Option<Timestamp>, to: Option<Timestamp>) -> bool {
+    from.zip(to)
+        .is_none_or(|(from, to)| to <= from.plus_seconds(SPAN_DAYS_MAX * 86_400))
+}
+
+/// The same for the parameters of a list.
+pub fn within_span(from: Option<Timestamp>, to: Option<Timestamp>) -> Answer<()> {
+    if fits_span(from, to) {
+        return Ok(());
+    }
+    Err(Problem::malformed(format!("to is {SPAN_RULE}")).at("?to", SPAN_RULE))
+}
+
+/// A total as it is shown.
+fn shown_count(count: u64) -> String {
     if count > COUNT_MAX {
         "10,000+".to_owned()
     } else {
@@ -183,6 +215,26 @@ mod tests {
     }
 
     #[test]
+    fn totals_are_told_one_under_at_and_one_over_their_bound() {
+        assert_eq!(u64::from(COUNTED_MAX), COUNT_MAX + 1);
+        for (count, shown) in [(0, "0"), (9_999, "9999"), (10_000, "10000"), (10_001, "10,000+")] {
+            assert_eq!(shown_count(count), shown);
+        }
+    }
+
+    #[test]
+    fn spans_hold_their_bound_one_under_at_and_one_over() {
+        let from = Timestamp::from_seconds(1_800_000_000).unwrap();
+        let longest = SPAN_DAYS_MAX * 86_400;
+        for (seconds, good) in [(-1, true), (longest - 1, true), (longest, true), (longest + 1, false)] {
+            let to = Some(from.plus_seconds(seconds));
+            assert_eq!(within_span(Some(from), to).is_ok(), good, "{seconds}");
+            assert!(within_span(None, to).is_ok());
+        }
+        assert!(within_span(Some(from), None).is_ok());
+    }
+
+    #[test]
     fn the_next_link_keeps_the_filter() {
         let uri: Uri = "/v1/x?state=new&cursor=old&limit=2".parse().unwrap();
         assert_eq!(
@@ -197,6 +249,7 @@ mod tests {
             let paging = Paging {
                 limit: Some(limit),
                 cursor: None,
+                count: None,
             };
             assert_eq!(paging.size().is_ok(), good, "{limit}");
         }

@@ -52,13 +52,13 @@ macro_rules! kinds {
 
 kinds! {
     MalformedRequest = 400 "malformed-request", "The request cannot be read",
-        "A header, a path segment, a query parameter or the JSON itself is not well formed, or a parameter is unknown.",
+        "A header, a path segment, a query parameter or the JSON is not well formed or too large, or a parameter unknown.",
         "Correct what `detail` and `errors` name, then send it again.";
     InvalidCursor = 400 "invalid-cursor", "The cursor does not belong to this list",
         "A cursor was altered, cut, or taken from a list with other filters.",
         "Start again from the first page with the filters you want; pass cursors on unchanged.";
     IdempotencyKeyInvalid = 400 "idempotency-key-invalid", "The Idempotency-Key cannot be used",
-        "The header is empty, longer than 255 characters, or holds characters that are not printable ASCII.",
+        "The header is empty, longer than 255 characters, or holds spaces, quotes, or what is not printable ASCII.",
         "Send a key of 1 to 255 printable characters, for instance a UUID, the same for every attempt.";
     SignatureInvalid = 400 "signature-invalid", "The webhook is not signed by a configured secret",
         "The Stripe-Signature header is missing, malformed, too old, or was made with another secret or over other bytes.",

@@ -62,16 +62,24 @@ macro_rules! columns {
     };
 }
 
+macro_rules! filter {
+    () => {
+        " from webhook_receipts \
+         where part >= 0 and ($1::text is null or state = $1) and ($2::text is null or event_type = $2) \
+           and ($3::text[] is null or stream_id = any($3)) and ($4::text is null or source = $4) \
+           and ($5::timestamptz is null or received_at >= $5) and ($6::timestamptz is null or received_at < $6) "
+    };
+}
+
 const LIST: &str = concat!(
     "select ",
     columns!(),
-    " from webhook_receipts \
-     where part >= 0 and ($1::text is null or state = $1) and ($2::text is null or event_type = $2) \
-       and ($3::text is null or stream_id = $3) and ($4::text is null or source = $4) \
-       and ($5::timestamptz is null or received_at >= $5) and ($6::timestamptz is null or received_at < $6) \
-       and ($7::timestamptz is null or (received_at, source, event_id) < ($7, $8, $9)) \
+    filter!(),
+    "and ($7::timestamptz is null or (received_at, source, event_id) < ($7, $8, $9)) \
      order by received_at desc, source desc, event_id desc limit $10"
 );
+
+const COUNT: &str = concat!("select count(*) as count from (select 1", filter!(), "limit $7) n");
 
 const SHOW: &str = concat!(
     "select ",
@@ -274,7 +282,7 @@ pub(super) async fn list(
     let rows = sqlx::query(LIST)
         .bind(filter.state.map(State::as_str))
         .bind(filter.event_type.as_deref())
-        .bind(filter.stream.as_deref())
+        .bind(filter.streams.as_deref())
         .bind(filter.source.as_deref())
         .bind(filter.from.map(at))
         .bind(filter.to.map(at))
@@ -285,6 +293,20 @@ pub(super) async fn list(
         .fetch_all(pool)
         .await?;
     rows.iter().map(receipt_of).collect()
+}
+
+pub(super) async fn count(pool: &PgPool, filter: &ReceiptFilter, most: i64) -> Result<u64, DbError> {
+    let row = sqlx::query(COUNT)
+        .bind(filter.state.map(State::as_str))
+        .bind(filter.event_type.as_deref())
+        .bind(filter.streams.as_deref())
+        .bind(filter.source.as_deref())
+        .bind(filter.from.map(at))
+        .bind(filter.to.map(at))
+        .bind(most)
+        .fetch_one(pool)
+        .await?;
+    count_of(&row)
 }
 
 pub(super) async fn show(pool: &PgPool, in_part: u32, key: &ReceiptKey) -> Result<Option<Custody>, DbError> {

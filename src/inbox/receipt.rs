@@ -326,24 +326,19 @@ impl Custody {
 }
 
 /// Which receipts a list or a bulk replay means. Everything absent matches all.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReceiptFilter {
     /// Where they stand.
     pub state: Option<State>,
     /// The event's type.
-    #[serde(rename = "type")]
     pub event_type: Option<String>,
-    /// Stream ids; the caller turns a tenant into its streams.
-    #[serde(skip)]
-    pub stream: Option<String>,
+    /// Their facts belong to one of these streams; the caller turns a tenant into its streams.
+    pub streams: Option<Vec<String>>,
     /// The Stripe account.
     pub source: Option<String>,
     /// Received at or after.
-    #[schema(value_type = Option<String>, format = DateTime)]
     pub from: Option<Timestamp>,
     /// Received before.
-    #[schema(value_type = Option<String>, format = DateTime)]
     pub to: Option<Timestamp>,
 }
 

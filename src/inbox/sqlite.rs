@@ -75,16 +75,24 @@ macro_rules! columns {
     };
 }
 
+macro_rules! filter {
+    () => {
+        " from webhook_receipts \
+         where part = 0 and (?1 is null or state = ?1) and (?2 is null or event_type = ?2) \
+           and (?3 is null or stream_id in (select value from json_each(?3))) and (?4 is null or source = ?4) \
+           and (?5 is null or received_at >= ?5) and (?6 is null or received_at < ?6) "
+    };
+}
+
 const LIST: &str = concat!(
     "select ",
     columns!(),
-    " from webhook_receipts \
-     where part = 0 and (?1 is null or state = ?1) and (?2 is null or event_type = ?2) \
-       and (?3 is null or stream_id = ?3) and (?4 is null or source = ?4) \
-       and (?5 is null or received_at >= ?5) and (?6 is null or received_at < ?6) \
-       and (?7 is null or (received_at, source, event_id) < (?7, ?8, ?9)) \
+    filter!(),
+    "and (?7 is null or (received_at, source, event_id) < (?7, ?8, ?9)) \
      order by received_at desc, source desc, event_id desc limit ?10"
 );
+
+const COUNT: &str = concat!("select count(*) as count from (select 1", filter!(), "limit ?7)");
 
 const SHOW: &str = concat!(
     "select ",
@@ -268,7 +276,7 @@ pub(super) async fn list(
     let rows = sqlx::query(LIST)
         .bind(filter.state.map(State::as_str))
         .bind(filter.event_type.as_deref())
-        .bind(filter.stream.as_deref())
+        .bind(filter.streams.as_ref().map(|streams| json!(streams).to_string()))
         .bind(filter.source.as_deref())
         .bind(filter.from.map(Timestamp::micros))
         .bind(filter.to.map(Timestamp::micros))
@@ -279,6 +287,20 @@ pub(super) async fn list(
         .fetch_all(pool)
         .await?;
     rows.iter().map(receipt_of).collect()
+}
+
+pub(super) async fn count(pool: &SqlitePool, filter: &ReceiptFilter, most: i64) -> Result<u64, DbError> {
+    let row = sqlx::query(COUNT)
+        .bind(filter.state.map(State::as_str))
+        .bind(filter.event_type.as_deref())
+        .bind(filter.streams.as_ref().map(|streams| json!(streams).to_string()))
+        .bind(filter.source.as_deref())
+        .bind(filter.from.map(Timestamp::micros))
+        .bind(filter.to.map(Timestamp::micros))
+        .bind(most)
+        .fetch_one(pool)
+        .await?;
+    count_of(&row)
 }
 
 pub(super) async fn show(pool: &SqlitePool, part: u32, key: &ReceiptKey) -> Result<Option<Custody>, DbError> {

@@ -256,6 +256,18 @@ impl ReceiptStore {
         Ok(all)
     }
 
+    /// Number of receipts, counted no further than `most` in each database.
+    pub async fn count(&self, filter: &ReceiptFilter, most: u32) -> Result<u64, DbError> {
+        let mut sum = 0;
+        for pool in self.db.pools() {
+            sum += match pool {
+                Pool::Postgres(pool) => postgres::count(pool, filter, i64::from(most)).await?,
+                Pool::Sqlite(pool) => sqlite::count(pool, filter, i64::from(most)).await?,
+            };
+        }
+        Ok(sum)
+    }
+
     /// One receipt with what proves it.
     pub async fn find(&self, key: &ReceiptKey) -> Result<Option<Custody>, DbError> {
         let part = key.part(self.parts());

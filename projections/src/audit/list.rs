@@ -8,6 +8,7 @@ use crate::db::{Db, Pool};
 use crate::projection::Projection;
 use crate::query::{Bind, QueryError, Statement};
 use crate::runner::{Freshness, Progress};
+use crate::table::RowSource;
 use crate::views::View;
 
 /// Which events are asked for; everything given must hold.
@@ -19,6 +20,8 @@ pub struct AuditFilter {
     pub tenant: Option<String>,
     /// In one of these streams (with `tenant`: or under that tenant).
     pub streams: Vec<String>,
+    /// In this stream, whatever else is asked for.
+    pub stream: Option<String>,
     /// Stored name.
     pub event_type: Option<String>,
     /// Family.
@@ -137,6 +140,31 @@ pub async fn list(
     Ok(page)
 }
 
+/// Number of events, counted no further than `most` in each database.
+pub async fn count(db: &Db, progress: &Progress, filter: &AuditFilter, most: u32) -> Result<u64, QueryError> {
+    let all: Vec<u32> = (0..db.parts()).collect();
+    let parts = filter.parts.clone().unwrap_or(all);
+    if parts.is_empty() {
+        return Ok(0);
+    }
+    let table = Audit::TABLE.slot(progress.slot(View::Audit));
+    let mut sum = 0;
+    for pool in db.pools() {
+        let postgres = matches!(pool, Pool::Postgres(_));
+        let mut sql = Statement::new(format!("select 0, count(*) from (select 1 from {table} a where a.part"));
+        if postgres {
+            // Parts of other databases have no rows here.
+            sql.push(" = any(").bind(Bind::Parts(parts.clone())).push("::int[])");
+        } else {
+            sql.push(" = 0");
+        }
+        narrow(&mut sql, filter, postgres);
+        sql.push(" limit ").bind(Bind::Int(i64::from(most))).push(") n");
+        sum += sql.fetch(pool, |_, row| row.must_count()).await?.iter().sum::<u64>();
+    }
+    Ok(sum)
+}
+
 fn statement(
     progress: &Progress,
     filter: &AuditFilter,
@@ -200,6 +228,7 @@ fn narrow(sql: &mut Statement, filter: &AuditFilter, postgres: bool) {
         }
     }
     let texts = [
+        (" and a.stream_id = ", &filter.stream),
         (" and a.event_type = ", &filter.event_type),
         (" and a.family = ", &filter.family),
         (" and a.actor = ", &filter.actor),

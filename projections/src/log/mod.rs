@@ -87,6 +87,23 @@ pub async fn read_stream(
     }
 }
 
+/// Events of one stream up to a sequence number that bear one of these names, counted no further than `most`.
+pub async fn count_stream(
+    db: &Db,
+    part: u32,
+    aggregate_type: &str,
+    stream: &str,
+    (last, types): (u64, &[String]),
+    most: u32,
+) -> Result<u64, DbError> {
+    let last = position_to_sql(last)?;
+    let count = match db.pool_for(part) {
+        Pool::Sqlite(pool) => sqlite::count(pool, part, (aggregate_type, stream), last, types, most).await?,
+        Pool::Postgres(pool) => postgres::count(pool, part, (aggregate_type, stream), last, types, most).await?,
+    };
+    Ok(count.unsigned_abs())
+}
+
 /// All events of several streams of one part, ordered by type, stream and sequence. Names given twice count once.
 pub async fn load_streams(db: &Db, part: u32, streams: &[(&str, &str)]) -> Result<Vec<StoredEvent>, DbError> {
     let wanted: Vec<_> = streams.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();

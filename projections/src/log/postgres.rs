@@ -32,6 +32,9 @@ pub(crate) const STREAMS: &str = concat!(
       and e.aggregate_id = k.s order by e.aggregate_type, e.aggregate_id, e.sequence"
 );
 
+const COUNT: &str = "select count(*) from (select 1 from events e where e.part = $1 and e.aggregate_type = $2 \
+     and e.aggregate_id = $3 and e.sequence <= $4 and e.event_type = any($5) limit $6) n";
+
 fn event(row: &PgRow) -> Result<StoredEvent, DbError> {
     Ok(StoredEvent {
         aggregate_type: row.try_get(0)?,
@@ -76,6 +79,24 @@ pub(super) async fn stream(
         .bind(after)
         .bind(i64::from(limit));
     query.fetch_all(pool).await?.iter().map(event).collect()
+}
+
+pub(super) async fn count(
+    pool: &PgPool,
+    part: u32,
+    (aggregate_type, stream): (&str, &str),
+    last: i64,
+    types: &[String],
+    most: u32,
+) -> Result<i64, DbError> {
+    let query = sqlx::query_scalar(COUNT)
+        .bind(part_to_sql(part)?)
+        .bind(aggregate_type)
+        .bind(stream)
+        .bind(last)
+        .bind(types)
+        .bind(i64::from(most));
+    Ok(query.fetch_one(pool).await?)
 }
 
 pub(super) async fn streams(pool: &PgPool, part: u32, wanted: &[(&str, &str)]) -> Result<Vec<StoredEvent>, DbError> {

@@ -33,6 +33,9 @@ const STREAMS: &str = concat!(
       and e.aggregate_id = k.value ->> 1 order by e.aggregate_type, e.aggregate_id, e.sequence"
 );
 
+const COUNT: &str = "select count(*) from (select 1 from events e where e.part = ?1 and e.aggregate_type = ?2 \
+     and e.aggregate_id = ?3 and e.sequence <= ?4 and e.event_type in (select value from json_each(?5)) limit ?6)";
+
 fn event(row: &SqliteRow) -> Result<StoredEvent, DbError> {
     Ok(StoredEvent {
         aggregate_type: row.try_get(0)?,
@@ -74,6 +77,25 @@ pub(super) async fn stream(
         .bind(after)
         .bind(limit);
     query.fetch_all(pool).await?.iter().map(event).collect()
+}
+
+pub(super) async fn count(
+    pool: &SqlitePool,
+    part: u32,
+    (aggregate_type, stream): (&str, &str),
+    last: i64,
+    types: &[String],
+    most: u32,
+) -> Result<i64, DbError> {
+    let types = serde_json::to_string(types).map_err(|error| DbError::bug(error.to_string()))?;
+    let query = sqlx::query_scalar(COUNT)
+        .bind(part)
+        .bind(aggregate_type)
+        .bind(stream)
+        .bind(last)
+        .bind(types)
+        .bind(most);
+    Ok(query.fetch_one(pool).await?)
 }
 
 pub(super) async fn streams(

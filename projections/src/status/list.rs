@@ -115,21 +115,22 @@ pub async fn tenants(
 pub async fn count_tenants(db: &Db, progress: &Progress, filter: &TenantFilter, most: u32) -> Result<u64, QueryError> {
     let table = Status::TABLE.slot(progress.slot(View::Status));
     let mut sql = Statement::new(format!(
-        "select 0, count(*) from (select 1 from {table} s \
+        "select 0, count(*) from (select distinct s.tenant from {table} s \
          left join tenant_profile p on p.part = s.part and p.tenant = s.tenant"
     ));
     narrow(&mut sql, filter);
     sql.push(" limit ").bind(Bind::Int(i64::from(most))).push(") n");
-    let mut count = 0;
-    for pool in db.pools() {
-        count += sql
-            .fetch(pool, |_, row| row.must_count())
-            .await?
-            .first()
-            .copied()
-            .unwrap_or(0);
-    }
-    Ok(count)
+    sql.fetch_sum(db).await
+}
+
+/// Number of accounts without a tenant, counted no further than `most`.
+pub async fn count_unassigned(db: &Db, progress: &Progress, most: u32) -> Result<u64, QueryError> {
+    let table = Status::TABLE.slot(progress.slot(View::Status));
+    let mut sql = Statement::new(format!(
+        "select 0, count(*) from (select 1 from {table} s where s.tenant is null limit "
+    ));
+    sql.bind(Bind::Int(i64::from(most))).push(") n");
+    sql.fetch_sum(db).await
 }
 
 /// What an account was asked to pay, in one currency.

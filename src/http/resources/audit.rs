@@ -1,6 +1,6 @@
 //! `/v1/audit`: every event there is, what one of them changed, and the state of an account at any time.
 
-use aggregates::ids::{CustomerId, StreamId, TenantId};
+use aggregates::ids::StreamId;
 use aggregates::partition::part_of;
 use aggregates::recorded::Metadata;
 use aggregates::subscription::history::{AsOf, Basis};
@@ -23,15 +23,16 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::standing;
-use crate::http::account::unanswered;
+use crate::http::account::{self, unanswered};
 use crate::http::extract::{Ids, Params};
 use crate::http::guard::AccountRef;
-use crate::http::page::{self, CURSOR_BYTES_MAX, Page, PageInfo, Paging};
+use crate::http::page::{self, COUNTED_MAX, CURSOR_BYTES_MAX, Page, PageInfo, Paging};
 use crate::http::past::{self, AsOfAnswer, BasisWord, PointInTime};
 use crate::http::position::{self, LedgerPosition};
 use crate::http::problem::{Answer, Problem};
 use crate::http::rebuilt::{self, FieldChange, Fold};
 use crate::http::state::Service;
+use crate::http::text::{AccountName, PlainText};
 
 /// Events of a stream read by one statement.
 const PAGE_EVENTS: u32 = 1_000;
@@ -41,19 +42,19 @@ const PAGE_EVENTS: u32 = 1_000;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct AuditQuery {
-    /// Of this tenant's account, or of this Stripe customer's (`cus_...`)
-    tenant: Option<String>,
+    /// Of the account of this tenant
+    tenant: Option<AccountName>,
     /// Of this stream, for instance `key:ab12cd34`
-    stream: Option<String>,
+    stream: Option<PlainText>,
     /// Stored name, for instance `subscription.plan_changed`
     #[serde(rename = "type")]
-    event_type: Option<String>,
+    event_type: Option<PlainText>,
     /// Family, for instance `invoices`
-    family: Option<String>,
+    family: Option<PlainText>,
     /// Who caused it, for instance `stripe:evt_1`, `key:ab12cd34` or `operator`
-    actor: Option<String>,
+    actor: Option<PlainText>,
     /// Source of the receipt behind it: a Stripe account or `default`
-    source: Option<String>,
+    source: Option<PlainText>,
     /// Recorded at or after
     #[param(value_type = Option<String>, format = DateTime)]
     from: Option<Timestamp>,
@@ -61,13 +62,15 @@ pub struct AuditQuery {
     #[param(value_type = Option<String>, format = DateTime)]
     to: Option<Timestamp>,
     /// The event's own id, or the id of the Stripe event behind it
-    event_id: Option<String>,
+    event_id: Option<PlainText>,
     /// Entries of the page
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<u32>,
     /// `next_cursor` of the page before
-    #[param(max_length = 512)]
+    #[param(min_length = 23, max_length = 512, pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
+    /// Count the entries over all pages, up to 10,000
+    count: Option<bool>,
 }
 
 /// One line of the audit index.
@@ -205,8 +208,8 @@ pub struct StateAnswer {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct StateQuery {
-    /// The tenant, or a Stripe customer (`cus_...`)
-    tenant: String,
+    /// Whose
+    tenant: AccountName,
     /// How it stood at this instant, RFC 3339; without it: how it stands now
     #[param(value_type = Option<String>, format = DateTime)]
     as_of: Option<Timestamp>,
@@ -217,73 +220,44 @@ pub struct StateQuery {
     known_at: Option<Timestamp>,
 }
 
-/// The account a query parameter names.
-fn named(text: &str) -> Answer<AccountRef> {
-    let unreadable =
-        |error: &dyn std::fmt::Display| Problem::malformed(error.to_string()).at("?tenant", error.to_string());
-    if text.starts_with("cus_") {
-        return CustomerId::parse(text)
-            .map(AccountRef::Customer)
-            .map_err(|error| unreadable(&error));
-    }
-    TenantId::parse(text)
-        .map(AccountRef::Tenant)
-        .map_err(|error| unreadable(&error))
-}
-
 async fn filter(service: &Service, query: &AuditQuery) -> Answer<AuditFilter> {
+    page::within_span(query.from, query.to)?;
+    let text = |text: &Option<PlainText>| text.as_ref().map(|text| text.0.clone());
     let mut filter = AuditFilter {
-        event_type: query.event_type.clone(),
-        family: query.family.clone(),
-        actor: query.actor.clone(),
-        source: query.source.clone(),
+        stream: text(&query.stream),
+        event_type: text(&query.event_type),
+        family: text(&query.family),
+        actor: text(&query.actor),
+        source: text(&query.source),
         from: query.from,
         to: query.to,
         ..AuditFilter::default()
     };
-    if let Some(id) = &query.event_id {
+    if let Some(PlainText(id)) = &query.event_id {
         match Uuid::parse_str(id) {
             Ok(id) => filter.event_id = Some(id),
             Err(_) => filter.stripe_event = Some(id.clone()),
         }
     }
-    match (&query.tenant, &query.stream) {
-        (Some(_), Some(_)) => {
-            let detail = "tenant and stream both name where to look; give one of them";
-            return Err(Problem::malformed(detail).at("?stream", "not together with tenant"));
-        }
-        (Some(tenant), None) => of_account(service, &named(tenant)?, &mut filter).await?,
-        (None, Some(stream)) => {
-            let parsed = StreamId::parse(stream);
-            let parsed =
-                parsed.map_err(|error| Problem::malformed(error.to_string()).at("?stream", error.to_string()))?;
-            filter.parts = Some(vec![part_of(&parsed, service.db.parts())]);
-            filter.streams = vec![parsed.to_string()];
-        }
-        (None, None) => {}
+    if let Some(AccountName(account)) = &query.tenant {
+        of_account(service, account, &mut filter).await?;
+    }
+    if let Some(PlainText(stream)) = &query.stream {
+        // What cannot be a stream lies in no part.
+        let parsed = StreamId::parse(stream).ok();
+        filter.parts = Some(parsed.iter().map(|it| part_of(it, service.db.parts())).collect());
     }
     Ok(filter)
 }
 
 /// All that bears the tenant's name, and all of its account's stream, from the time before it had one too.
 async fn of_account(service: &Service, name: &AccountRef, filter: &mut AuditFilter) -> Answer<()> {
-    let account = service.finder().find(name).await.map_err(Problem::store)?;
+    let streams = account::streams_of(service, name).await?;
     let parts = service.db.parts();
-    let mut looked_into = Vec::new();
-    match name {
-        AccountRef::Tenant(tenant) => {
-            filter.tenant = Some(tenant.to_string());
-            looked_into.push(part_of(&StreamId::of_tenant(tenant), parts));
-        }
-        AccountRef::Customer(customer) => {
-            let stream = StreamId::of_customer(customer);
-            looked_into.push(part_of(&stream, parts));
-            filter.streams.push(stream.to_string());
-        }
-    }
-    if let Some(account) = account {
-        looked_into.push(account.part);
-        filter.streams.push(account.stream.to_string());
+    let mut looked_into: Vec<u32> = streams.iter().map(|stream| part_of(stream, parts)).collect();
+    filter.streams = streams.iter().map(ToString::to_string).collect();
+    if let AccountRef::Tenant(tenant) = name {
+        filter.tenant = Some(tenant.to_string());
     }
     looked_into.sort_unstable();
     looked_into.dedup();
@@ -304,6 +278,7 @@ pub async fn events(
     let paging = Paging {
         limit: query.limit,
         cursor: query.cursor.clone(),
+        count: query.count,
     };
     let size = paging.size()?;
     let filter = filter(&service, &query).await?;
@@ -316,11 +291,15 @@ pub async fn events(
     let has_more = found.next.is_some();
     let next = found.next.map(|next| URL_SAFE_NO_PAD.encode(next.encode()));
     let next_cursor = next.map(|next| service.cursors.write(&list_name, &next)).transpose()?;
+    let counted = async {
+        let counted = list::count(&service.db, &service.progress, &filter, COUNTED_MAX).await;
+        counted.map_err(unanswered)
+    };
     let info = PageInfo {
         has_more,
         // A cursor over very many parts does not fit; the filter must say where to look.
         next_cursor: next_cursor.filter(|cursor| cursor.len() <= CURSOR_BYTES_MAX),
-        count: None,
+        count: paging.total(counted).await?,
     };
     let data = found
         .rows
@@ -415,11 +394,7 @@ pub async fn state(State(service): State<Service>, Params(query): Params<StateQu
         known_at: query.known_at,
     };
     let point = point.point()?;
-    let account = service
-        .finder()
-        .find(&named(&query.tenant)?)
-        .await
-        .map_err(Problem::store)?;
+    let account = service.finder().find(&query.tenant.0).await.map_err(Problem::store)?;
     let account = account.ok_or_else(Problem::not_found)?;
     let now = AsOf {
         basis: Basis::Recorded,

@@ -3,6 +3,8 @@
 //! Newest first. Sequences of a stream are dense, so a page goes down from a sequence in steps and leaves out what is
 //! not for the portal: snapshots that changed nothing, disputes, findings, and who did what.
 
+use std::sync::LazyLock;
+
 use aggregates::money::Currency;
 use aggregates::recorded::LedgerEvent;
 use aggregates::subscription::seen::SubscriptionSeen;
@@ -11,7 +13,7 @@ use aggregates::time::Timestamp;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
-use projections::log::{StoredEvent, read_stream};
+use projections::log::{StoredEvent, count_stream, read_stream};
 use projections::projection::LogEvent;
 use projections::views::View;
 use serde::Serialize;
@@ -21,7 +23,7 @@ use super::plans::MoneyAnswer;
 use crate::http::account::{Account, asked, unanswered};
 use crate::http::extract::Params;
 use crate::http::guard::{AccountRef, Caller};
-use crate::http::page::{self, Page, PageInfo, Paging};
+use crate::http::page::{self, COUNTED_MAX, Page, PageInfo, Paging};
 use crate::http::position::{self, LedgerPosition};
 use crate::http::problem::{Answer, Problem};
 use crate::http::state::Service;
@@ -100,79 +102,50 @@ pub struct MethodEntry {
     last4: Option<Box<str>>,
 }
 
-/// Short, because the list below names every event there is.
-type E = SubscriptionEvent;
+macro_rules! told {
+    (told: [$($told:ident)*], kept: [$($kept:ident)*]) => {
+        /// Whether people of the portal are told.
+        const fn is_told(event: &SubscriptionEvent) -> bool {
+            match event {
+                $(SubscriptionEvent::$told(_))|* => true,
+                $(SubscriptionEvent::$kept(_))|* => false,
+            }
+        }
 
-/// Whether people of the portal are told.
-const fn is_told(event: &E) -> bool {
-    match event {
-        E::AccountOpened(_)
-        | E::PaymentMethodChanged(_)
-        | E::BillingContactChanged(_)
-        | E::CheckoutCompleted(_)
-        | E::CheckoutExpired(_)
-        | E::CheckoutPaymentSettled(_)
-        | E::SubscriptionStarted(_)
-        | E::TrialEnding(_)
-        | E::TrialExtended(_)
-        | E::TrialEnded(_)
-        | E::SubscriptionActivated(_)
-        | E::PlanChanged(_)
-        | E::PlanChangeScheduled(_)
-        | E::PlanChangeWithdrawn(_)
-        | E::QuantityChanged(_)
-        | E::ItemAdded(_)
-        | E::ItemRemoved(_)
-        | E::DiscountApplied(_)
-        | E::DiscountRemoved(_)
-        | E::PeriodAdvanced(_)
-        | E::CancellationScheduled(_)
-        | E::CancellationWithdrawn(_)
-        | E::SubscriptionPaused(_)
-        | E::SubscriptionResumed(_)
-        | E::CollectionPaused(_)
-        | E::CollectionResumed(_)
-        | E::PaymentOverdue(_)
-        | E::SubscriptionUnpaid(_)
-        | E::PaymentRecovered(_)
-        | E::SubscriptionEnded(_)
-        | E::InvoiceFinalized(_)
-        | E::InvoiceUpcomingNoticed(_)
-        | E::InvoicePaid(_)
-        | E::InvoicePaymentFailed(_)
-        | E::InvoiceActionRequired(_)
-        | E::InvoiceOverdue(_)
-        | E::InvoiceVoided(_)
-        | E::InvoiceUncollectible(_)
-        | E::ChargeSucceeded(_)
-        | E::ChargeFailed(_)
-        | E::RefundIssued(_)
-        | E::RefundSettled(_)
-        | E::RefundFailed(_)
-        | E::CreditNoteIssued(_)
-        | E::CreditNoteVoided(_) => true,
-        E::CustomerLinked(_)
-        | E::TenantAssigned(_)
-        | E::CustomerDeleted(_)
-        | E::CustomerRevised(_)
-        | E::SubscriptionRevised(_)
-        | E::StatusUnrecognised(_)
-        | E::ConcurrentSubscriptionsFound(_)
-        | E::SnapshotConfirmed(_)
-        | E::LateSnapshotRecorded(_)
-        | E::InvoiceDrafted(_)
-        | E::InvoiceRevised(_)
-        | E::InvoicePaymentLinked(_)
-        | E::ChargeRevised(_)
-        | E::RefundRevised(_)
-        | E::DisputeOpened(_)
-        | E::DisputeFundsWithdrawn(_)
-        | E::DisputeFundsReinstated(_)
-        | E::DisputeClosed(_)
-        | E::DisputeRevised(_)
-        | E::CreditNoteRevised(_)
-        | E::CustomerBalanceChanged(_) => false,
+        /// Stored names of what they are told.
+        static TOLD: LazyLock<Vec<String>> = LazyLock::new(|| vec![$(stored_name(stringify!($told))),*]);
+    };
+}
+
+told! {
+    told: [
+        AccountOpened PaymentMethodChanged BillingContactChanged CheckoutCompleted CheckoutExpired
+        CheckoutPaymentSettled SubscriptionStarted TrialEnding TrialExtended TrialEnded SubscriptionActivated
+        PlanChanged PlanChangeScheduled PlanChangeWithdrawn QuantityChanged ItemAdded ItemRemoved DiscountApplied
+        DiscountRemoved PeriodAdvanced CancellationScheduled CancellationWithdrawn SubscriptionPaused
+        SubscriptionResumed CollectionPaused CollectionResumed PaymentOverdue SubscriptionUnpaid PaymentRecovered
+        SubscriptionEnded InvoiceFinalized InvoiceUpcomingNoticed InvoicePaid InvoicePaymentFailed
+        InvoiceActionRequired InvoiceOverdue InvoiceVoided InvoiceUncollectible ChargeSucceeded ChargeFailed
+        RefundIssued RefundSettled RefundFailed CreditNoteIssued CreditNoteVoided
+    ],
+    kept: [
+        CustomerLinked TenantAssigned CustomerDeleted CustomerRevised SubscriptionRevised StatusUnrecognised
+        ConcurrentSubscriptionsFound SnapshotConfirmed LateSnapshotRecorded InvoiceDrafted InvoiceRevised
+        InvoicePaymentLinked ChargeRevised RefundRevised DisputeOpened DisputeFundsWithdrawn DisputeFundsReinstated
+        DisputeClosed DisputeRevised CreditNoteRevised CustomerBalanceChanged
+    ]
+}
+
+/// `PlanChanged` is stored as `subscription.plan_changed`.
+fn stored_name(variant: &str) -> String {
+    let mut name = String::from(AGGREGATE_TYPE);
+    for (at, letter) in variant.char_indices() {
+        if letter.is_ascii_uppercase() {
+            name.push(if at == 0 { '.' } else { '_' });
+        }
+        name.push(letter.to_ascii_lowercase());
     }
+    name
 }
 
 fn money(amount_minor: i64, currency: Currency) -> MoneyAnswer {
@@ -290,11 +263,25 @@ pub async fn list(
     let info = PageInfo {
         has_more: next_cursor.is_some(),
         next_cursor,
-        count: None,
+        count: paging.total(count(&service, &account, newest)).await?,
     };
     let mut response = page::respond(Page { data, page: info }, &uri);
     position::announce_view(&found.freshness, response.headers_mut());
     Ok(response)
+}
+
+/// Entries of all pages.
+async fn count(service: &Service, account: &Account, newest: u64) -> Answer<u64> {
+    let stream = account.stream.as_str();
+    let counted = count_stream(
+        &service.db,
+        account.part,
+        AGGREGATE_TYPE,
+        stream,
+        (newest, &TOLD),
+        COUNTED_MAX,
+    );
+    counted.await.map_err(Problem::store)
 }
 
 /// Entries below a sequence, and the sequence below which the next page begins; none at the stream's beginning.
@@ -324,4 +311,19 @@ async fn walk(
         below = below.min(after + 1);
     }
     Ok((entries, (below > 1).then_some(below)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_is_counted_under_its_stored_name() {
+        let catalogue = aggregates::catalogue::entries();
+        for name in TOLD.iter() {
+            assert!(catalogue.iter().any(|entry| entry.event_type == *name), "{name}");
+        }
+        assert!(TOLD.contains(&"subscription.plan_changed".to_owned()));
+        assert!(!TOLD.contains(&"subscription.dispute_opened".to_owned()));
+    }
 }

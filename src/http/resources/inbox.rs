@@ -1,6 +1,8 @@
 //! `/v1/webhook-inbox`: every delivery with its one outcome.
 
-use aggregates::ids::StripeEventId;
+use std::collections::BTreeMap;
+
+use aggregates::ids::{StreamId, StripeEventId};
 use aggregates::operation::OperationEvent;
 use aggregates::time::Timestamp;
 use axum::Json;
@@ -11,13 +13,15 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::webhook;
+use crate::http::account::{streams_of, unanswered};
 use crate::http::extract::{Ids, Params};
 use crate::http::guard::Caller;
 use crate::http::idempotency::Command;
 use crate::http::operations;
-use crate::http::page::{self, Page, PageInfo, Paging};
+use crate::http::page::{self, COUNTED_MAX, Page, PageInfo, Paging};
 use crate::http::problem::{Answer, Problem};
 use crate::http::state::Service;
+use crate::http::text::{AccountName, PlainText};
 use crate::inbox::{BodyKept, Custody, Receipt, ReceiptCursor, ReceiptFilter, ReceiptKey, State as ReceiptState};
 
 /// Which receipts.
@@ -29,9 +33,11 @@ pub struct InboxFilter {
     state: Option<ReceiptState>,
     /// The event's type, for instance `invoice.paid`
     #[serde(rename = "type")]
-    event_type: Option<String>,
+    event_type: Option<PlainText>,
+    /// Receipts whose facts belong to the account of this tenant
+    tenant: Option<AccountName>,
     /// The Stripe account, or `default`
-    source: Option<String>,
+    source: Option<PlainText>,
     /// Received at or after
     #[param(value_type = Option<String>, format = DateTime)]
     from: Option<Timestamp>,
@@ -42,8 +48,10 @@ pub struct InboxFilter {
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<u32>,
     /// `next_cursor` of the page before
-    #[param(max_length = 512)]
+    #[param(min_length = 23, max_length = 512, pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
+    /// Count the entries over all pages, up to 10,000
+    count: Option<bool>,
 }
 
 /// One delivery.
@@ -75,6 +83,8 @@ pub struct ReceiptAnswer {
     settled_at: Option<Timestamp>,
     /// The stream its facts belong to.
     stream: Option<String>,
+    /// The tenant of that stream's account; null where there is none, or its view does not know yet.
+    tenant: Option<String>,
     /// Positions of its facts, `<part>.<position>`, first and last.
     positions: Option<[String; 2]>,
 }
@@ -100,7 +110,9 @@ pub struct CustodyAnswer {
 }
 
 impl ReceiptAnswer {
-    fn of(receipt: Receipt) -> Self {
+    fn of(receipt: Receipt, tenants: &Tenants) -> Self {
+        let placed = receipt.placed.as_ref();
+        let tenant = placed.and_then(|placed| tenants.get(&placed.stream)?.clone());
         let positions = receipt.placed.as_ref().and_then(|placed| {
             let (first, last) = placed.positions?;
             Some([format!("{}.{first}", placed.part), format!("{}.{last}", placed.part)])
@@ -117,9 +129,28 @@ impl ReceiptAnswer {
             next_at: receipt.next_at,
             settled_at: receipt.settled_at,
             stream: receipt.placed.map(|placed| placed.stream.to_string()),
+            tenant,
             positions,
         }
     }
+}
+
+/// Tenants by stream.
+type Tenants = BTreeMap<StreamId, Option<String>>;
+
+/// The tenants of the accounts that receipts concern.
+async fn tenants_of(service: &Service, receipts: &[Receipt]) -> Answer<Tenants> {
+    let mut tenants = Tenants::new();
+    for placed in receipts.iter().filter_map(|receipt| receipt.placed.as_ref()) {
+        if tenants.contains_key(&placed.stream) {
+            continue;
+        }
+        let found = service.cache.status(placed.part, placed.stream.as_str()).await;
+        let row = found.map_err(unanswered)?.value;
+        let tenant = row.and_then(|row| row.book.account.tenant.as_ref().map(ToString::to_string));
+        tenants.insert(placed.stream.clone(), tenant);
+    }
+    Ok(tenants)
 }
 
 /// Deliveries, newest first
@@ -129,20 +160,21 @@ pub async fn list(State(service): State<Service>, Params(params): Params<InboxFi
     let paging = Paging {
         limit: params.limit,
         cursor: params.cursor,
+        count: params.count,
     };
     let size = paging.size()?;
-    let filter = ReceiptFilter {
+    page::within_span(params.from, params.to)?;
+    let mut filter = ReceiptFilter {
         state: params.state,
-        event_type: params.event_type,
-        stream: None,
-        source: params.source,
+        event_type: params.event_type.map(|it| it.0),
+        streams: None,
+        source: params.source.map(|it| it.0),
         from: params.from,
         to: params.to,
     };
-    let name = format!(
-        "webhook-inbox {}",
-        serde_json::to_string(&filter).map_err(Problem::internal)?
-    );
+    // By the account's name: its streams may change between two pages.
+    let name = format!("webhook-inbox {filter:?} {:?}", params.tenant);
+    filter.streams = streams(&service, params.tenant.as_ref()).await?;
     let after: Option<ReceiptCursor> = service.cursors.read(&name, paging.cursor.as_deref())?;
     let mut found = service
         .receipts
@@ -157,18 +189,34 @@ pub async fn list(State(service): State<Service>, Params(params): Params<InboxFi
         event: last.key.event.as_str().into(),
     });
     let next_cursor = place.map(|place| service.cursors.write(&name, &place)).transpose()?;
-    let data = found.into_iter().map(ReceiptAnswer::of).collect();
+    let counted = async {
+        let counted = service.receipts.count(&filter, COUNTED_MAX).await;
+        counted.map_err(Problem::store)
+    };
+    let count = paging.total(counted).await?;
+    let tenants = tenants_of(&service, &found).await?;
+    let of = |receipt| ReceiptAnswer::of(receipt, &tenants);
+    let data = found.into_iter().map(of).collect();
     Ok(page::respond(
         Page {
             data,
             page: PageInfo {
                 next_cursor,
                 has_more,
-                count: None,
+                count,
             },
         },
         &uri,
     ))
+}
+
+/// The streams of the account that a filter names.
+pub(super) async fn streams(service: &Service, name: Option<&AccountName>) -> Answer<Option<Vec<String>>> {
+    let Some(AccountName(account)) = name else {
+        return Ok(None);
+    };
+    let streams = streams_of(service, account).await?;
+    Ok(Some(streams.iter().map(ToString::to_string).collect()))
 }
 
 fn key((source, event): (String, String)) -> Answer<ReceiptKey> {
@@ -183,6 +231,7 @@ fn key((source, event): (String, String)) -> Answer<ReceiptKey> {
 pub async fn show(State(service): State<Service>, Ids(ids): Ids<(String, String)>) -> Answer<Json<CustodyAnswer>> {
     let custody = service.receipts.get(&key(ids)?).await.map_err(webhook::problem)?;
     let body_kept = custody.body_kept();
+    let tenants = tenants_of(&service, std::slice::from_ref(&custody.receipt)).await?;
     let Custody {
         receipt,
         signature,
@@ -192,7 +241,7 @@ pub async fn show(State(service): State<Service>, Ids(ids): Ids<(String, String)
         body,
     } = custody;
     Ok(Json(CustodyAnswer {
-        receipt: ReceiptAnswer::of(receipt),
+        receipt: ReceiptAnswer::of(receipt, &tenants),
         signature,
         secret_name,
         endpoint,

@@ -1,6 +1,8 @@
 //! What an operator does to receipts: replay, discard, replay many. Each act has a reason and stands on the log.
 
 use aggregates::ids::StripeEventId;
+use aggregates::partition::part_of_key;
+use aggregates::time::Timestamp;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::Response;
@@ -8,15 +10,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::projections::reason;
+use super::inbox::streams;
 use super::webhook;
 use crate::http::extract::{Body, Ids};
 use crate::http::guard::Caller;
 use crate::http::idempotency::{Command, Done};
 use crate::http::json as read;
 use crate::http::operations;
+use crate::http::page;
 use crate::http::problem::{Answer, Problem};
 use crate::http::state::Service;
+use crate::http::text::{AccountName, PlainText, Reason};
 use crate::inbox::admin::{Act, InboxAdmin, ReplayReport, stream_of};
 use crate::inbox::{ReceiptFilter, ReceiptKey, State as ReceiptState};
 
@@ -25,8 +29,7 @@ use crate::inbox::{ReceiptFilter, ReceiptKey, State as ReceiptState};
 #[serde(deny_unknown_fields)]
 pub struct ReceiptActRequest {
     /// For whoever reads the log later.
-    #[schema(min_length = 1, max_length = 500, pattern = r"\S")]
-    reason: String,
+    reason: Reason,
 }
 
 /// An act on a receipt was taken.
@@ -40,16 +43,52 @@ pub struct ReceiptActAnswer {
     state: ReceiptState,
 }
 
+/// Which receipts; everything given must hold.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplayFilter {
+    /// Where they stand.
+    state: Option<ReceiptState>,
+    /// The event's type, for instance `invoice.paid`.
+    #[serde(rename = "type")]
+    event_type: Option<PlainText>,
+    /// Their facts belong to the account of this tenant.
+    tenant: Option<AccountName>,
+    /// The Stripe account, or `default`.
+    source: Option<PlainText>,
+    /// Received at or after.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    from: Option<Timestamp>,
+    /// Received before.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    to: Option<Timestamp>,
+}
+
+impl ReplayFilter {
+    async fn receipts(self, service: &Service) -> Answer<ReceiptFilter> {
+        if !page::fits_span(self.from, self.to) {
+            return Err(Problem::invalid("/filter/to", page::SPAN_RULE));
+        }
+        Ok(ReceiptFilter {
+            state: self.state,
+            event_type: self.event_type.map(|it| it.0),
+            streams: streams(service, self.tenant.as_ref()).await?,
+            source: self.source.map(|it| it.0),
+            from: self.from,
+            to: self.to,
+        })
+    }
+}
+
 /// Which receipts to send through again, and why.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BulkReplayRequest {
     /// Everything absent matches all.
     #[serde(deserialize_with = "read::object")]
-    filter: ReceiptFilter,
+    filter: ReplayFilter,
     /// For whoever reads the log later.
-    #[schema(min_length = 1, max_length = 500, pattern = r"\S")]
-    reason: String,
+    reason: Reason,
     /// Only count.
     #[serde(default)]
     #[schema(default = false)]
@@ -70,7 +109,7 @@ pub async fn replay(
     body: Body<ReceiptActRequest>,
 ) -> Answer<Response> {
     let command = Command::of(&caller.0, &Method::POST, &uri, &headers, &body.bytes)?;
-    let (key, act) = (key(ids)?, act(&service, &caller, &command, &body.value.reason)?);
+    let (key, act) = (key(ids)?, act(&service, &caller, &command, &body.value.reason));
     let run = async {
         let admin = InboxAdmin::new(service.db.clone(), service.clock.clone());
         admin.replay(&act, &key).await.map_err(webhook::problem)?;
@@ -95,7 +134,7 @@ pub async fn discard(
     body: Body<ReceiptActRequest>,
 ) -> Answer<Response> {
     let command = Command::of(&caller.0, &Method::POST, &uri, &headers, &body.bytes)?;
-    let (key, act) = (key(ids)?, act(&service, &caller, &command, &body.value.reason)?);
+    let (key, act) = (key(ids)?, act(&service, &caller, &command, &body.value.reason));
     let run = async {
         let admin = InboxAdmin::new(service.db.clone(), service.clock.clone());
         admin.discard(&act, &key).await.map_err(webhook::problem)?;
@@ -108,7 +147,8 @@ pub async fn discard(
 
 /// Send all held receipts of a filter through again, or count them
 #[utoipa::path(post, path = "/v1/webhook-inbox-replays", request_body = BulkReplayRequest,
-    responses((status = 200, body = ReplayReport, description = "How many match, and how many were replayed")))]
+    responses((status = 200, body = ReplayReport, description = "How many match, and how many were replayed"),
+    (status = 409, description = "The first request with this Idempotency-Key is still running, or others kept writing")))]
 pub async fn replay_many(
     State(service): State<Service>,
     caller: Caller,
@@ -117,16 +157,30 @@ pub async fn replay_many(
     body: Body<BulkReplayRequest>,
 ) -> Answer<Response> {
     let command = Command::of(&caller.0, &Method::POST, &uri, &headers, &body.bytes)?;
-    let mut act = act(&service, &caller, &command, &body.value.reason)?;
-    // Each receipt has an act of its own, so there is no one append that could claim the whole answer: sent again,
-    // the command replays what is still held.
-    act.api = None;
-    let admin = InboxAdmin::new(service.db.clone(), service.clock.clone());
-    let report = admin
-        .replay_all(&act, &body.value.filter, body.value.dry_run)
-        .await
-        .map_err(webhook::problem)?;
-    Ok(Done::new(StatusCode::OK, json!(report), None).respond())
+    let BulkReplayRequest {
+        filter,
+        reason,
+        dry_run,
+    } = body.value;
+    // Each receipt has an act of its own; the answer is claimed beside them, where the caller's answers lie.
+    let act = Act {
+        api: None,
+        ..act(&service, &caller, &command, &reason)
+    };
+    let filter = filter.receipts(&service).await?;
+    let part = part_of_key(&caller.0.scope_name(), service.db.parts());
+    let run = async {
+        let is_late = command.claim_answer(&service, part).await?;
+        let admin = InboxAdmin::new(service.db.clone(), service.clock.clone());
+        // What was done once is not done again after its answer was forgotten.
+        let report = admin.replay_all(&act, &filter, dry_run || is_late).await;
+        let report = ReplayReport {
+            dry_run,
+            ..report.map_err(webhook::problem)?
+        };
+        Ok(Done::new(StatusCode::OK, json!(report), None))
+    };
+    command.once(&service, part, run).await
 }
 
 fn key((source, event): (String, String)) -> Answer<ReceiptKey> {
@@ -134,14 +188,14 @@ fn key((source, event): (String, String)) -> Answer<ReceiptKey> {
     Ok(ReceiptKey::new(&source, event))
 }
 
-fn act(service: &Service, caller: &Caller, command: &Command, text: &str) -> Answer<Act> {
-    Ok(Act {
+fn act(service: &Service, caller: &Caller, command: &Command, reason: &Reason) -> Act {
+    Act {
         actor: caller.0.actor(),
         mark: command.mark(),
         api: command.claim(service.clock.now()),
         correlation_id: format!("command:{}", command.id),
-        reason: reason(text)?.into(),
-    })
+        reason: reason.0.to_string(),
+    }
 }
 
 fn acted(status: StatusCode, key: &ReceiptKey, state: ReceiptState) -> Done {

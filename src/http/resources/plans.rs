@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use aggregates::ids::PlanCode;
-use aggregates::money::Currency;
 use aggregates::plan::{
     Catalogue, Feature, FeatureValue, Interval, Limit, LimitKind, LimitValue, Plan, Price, TrialCard, Visibility,
     Window,
@@ -19,6 +18,7 @@ use crate::http::conditional::Etag;
 use crate::http::extract::{Ids, Params};
 use crate::http::problem::{Answer, Problem};
 use crate::http::state::Service;
+use crate::http::text::CurrencyCode;
 
 /// Browsers and caches may keep plans for a minute: a new catalogue takes a restart.
 const CACHE: &str = "public, max-age=60";
@@ -30,9 +30,8 @@ const CACHE: &str = "public, max-age=60";
 pub struct PriceFilter {
     /// Prices of this interval only
     interval: Option<IntervalWord>,
-    /// Prices of this currency only (ISO 4217, for instance USD)
-    #[param(pattern = "^[A-Za-z]{3}$", min_length = 3, max_length = 3)]
-    currency: Option<String>,
+    /// Prices of this currency only
+    currency: Option<CurrencyCode>,
 }
 
 /// `month` or `year`.
@@ -189,9 +188,7 @@ pub struct ComparisonRow {
     (status = 200, body = PlanList, description = "Plans"), (status = 304, description = "Unchanged since the given ETag")))]
 pub async fn list(State(service): State<Service>, filter: Params<PriceFilter>, headers: HeaderMap) -> Answer<Response> {
     let catalogue = &*service.plans.current();
-    let currency = filter.0.currency.as_deref().map(Currency::parse).transpose();
-    let currency =
-        currency.map_err(|error| Problem::malformed(error.to_string()).at("?currency", error.to_string()))?;
+    let currency = filter.0.currency.as_ref().map(|code| code.0);
     let wanted = |price: &Price| {
         let interval = filter
             .0

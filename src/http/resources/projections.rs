@@ -5,6 +5,7 @@ use ::projections::rebuild::{self, State as RebuildState, swap};
 use ::projections::table::Slot;
 use ::projections::views::View;
 use aggregates::operation::OperationEvent;
+use aggregates::partition::PARTS_MAX;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
@@ -21,9 +22,10 @@ use crate::http::operations;
 use crate::http::position::LedgerPosition;
 use crate::http::problem::{Answer, Problem, ProblemKind};
 use crate::http::state::Service;
+use crate::http::text::Reason;
 
-/// Longest reason of an act.
-const REASON_CHARACTERS_MAX: usize = 500;
+/// Largest position a request names: the largest whole number that every reader of JSON takes exactly.
+const POSITION_MAX: u64 = 9_007_199_254_740_991;
 
 /// All views.
 #[derive(Serialize, ToSchema)]
@@ -119,8 +121,7 @@ impl RebuildAnswer {
 #[serde(deny_unknown_fields)]
 pub struct ReasonRequest {
     /// For whoever reads the log later.
-    #[schema(min_length = 1, max_length = 500, pattern = r"\S")]
-    reason: String,
+    reason: Reason,
 }
 
 /// Why readers move, and whether the slots are compared first.
@@ -128,8 +129,7 @@ pub struct ReasonRequest {
 #[serde(deny_unknown_fields)]
 pub struct SwapRequest {
     /// For whoever reads the log later.
-    #[schema(min_length = 1, max_length = 500, pattern = r"\S")]
-    reason: String,
+    reason: Reason,
     /// Compare the rows of both slots first, when the same version filled them.
     #[serde(default = "yes")]
     #[schema(default = true)]
@@ -146,26 +146,14 @@ const fn yes() -> bool {
 pub struct SkipRequest {
     /// The part in which it stands still.
     #[serde(deserialize_with = "read::whole")]
+    #[schema(maximum = 4095)]
     part: u32,
     /// The event it cannot fold: the position after the view's own.
     #[serde(deserialize_with = "read::whole")]
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64)]
     position: u64,
     /// For whoever reads the log later.
-    #[schema(min_length = 1, max_length = 500, pattern = r"\S")]
-    reason: String,
-}
-
-/// The reason of an operator's act, trimmed.
-pub fn reason(text: &str) -> Answer<Box<str>> {
-    let text = text.trim();
-    if text.is_empty() || text.chars().count() > REASON_CHARACTERS_MAX {
-        return Err(Problem::invalid(
-            "/reason",
-            format!("1 to {REASON_CHARACTERS_MAX} characters"),
-        ));
-    }
-    Ok(text.into())
+    reason: Reason,
 }
 
 /// Position, lag and slots of every view
@@ -289,7 +277,7 @@ pub async fn rebuild(
     body: Body<ReasonRequest>,
 ) -> Answer<Response> {
     let act = Act::of(service, caller, &name, &method, &uri, &headers, &body.bytes)?;
-    let reason = reason(&body.value.reason)?;
+    let Reason(reason) = body.value.reason;
     act.once(async {
         let slot = u8::from(act.service.progress.slot(act.view) == 0);
         if act
@@ -331,9 +319,11 @@ pub async fn swap_slots(
     body: Body<SwapRequest>,
 ) -> Answer<Response> {
     let act = Act::of(service, caller, &name, &method, &uri, &headers, &body.bytes)?;
-    let reason = reason(&body.value.reason)?;
-    act.once(move_readers(&act, reason, body.value.compare, "swapped"))
-        .await
+    let SwapRequest {
+        reason: Reason(reason),
+        compare,
+    } = body.value;
+    act.once(move_readers(&act, reason, compare, "swapped")).await
 }
 
 /// Move readers back to the slot they came from
@@ -350,7 +340,7 @@ pub async fn roll_back(
     body: Body<ReasonRequest>,
 ) -> Answer<Response> {
     let act = Act::of(service, caller, &name, &method, &uri, &headers, &body.bytes)?;
-    let reason = reason(&body.value.reason)?;
+    let Reason(reason) = body.value.reason;
     // Who rolls back does not trust the present rows, so they are not compared.
     act.once(move_readers(&act, reason, false, "rolled back")).await
 }
@@ -399,9 +389,14 @@ pub async fn skip(
     let SkipRequest {
         part,
         position,
-        reason: text,
+        reason: Reason(reason),
     } = body.value;
-    let reason = reason(&text)?;
+    if part >= PARTS_MAX {
+        return Err(Problem::invalid("/part", format!("0 to {}", PARTS_MAX - 1)));
+    }
+    if !(1..=POSITION_MAX).contains(&position) {
+        return Err(Problem::invalid("/position", format!("1 to {POSITION_MAX}")));
+    }
     act.once(async {
         let known = checkpoint::read_all(&act.service.db).await.map_err(Problem::store)?;
         let stands = |found: &Checkpoint| {

@@ -9,16 +9,14 @@ use projections::views::View;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::tenants::{Words, customer_of};
+use super::tenants::{StripeIds, Words};
 use crate::http::account::unanswered;
 use crate::http::extract::Params;
-use crate::http::page::{self, COUNT_MAX, Page, PageInfo, Paging, shown_count};
+use crate::http::page::{self, COUNTED_MAX, Page, PageInfo, Paging};
 use crate::http::position;
-use crate::http::problem::{Answer, Problem};
+use crate::http::problem::Answer;
 use crate::http::state::Service;
-
-/// Longest text to search for.
-const SEARCH_CHARACTERS_MAX: usize = 128;
+use crate::http::text::{PlainText, SearchText};
 
 /// One line of the list.
 #[derive(Serialize, ToSchema)]
@@ -31,8 +29,8 @@ pub struct TenantLine {
     email: Option<String>,
     /// The currency it is billed in.
     currency: Option<String>,
-    /// Its customer at Stripe.
-    stripe_customer: Option<String>,
+    /// Where to look at Stripe.
+    stripe: StripeIds,
     /// `none`, one of Stripe's statuses, or `unrecognised`.
     status: Box<str>,
     /// `full`, `grace`, `restricted` or `blocked`.
@@ -55,20 +53,19 @@ pub struct TenantLine {
 #[into_params(parameter_in = Query)]
 pub struct TenantQuery {
     /// Found in the id, the Stripe customer, the name or the address
-    #[param(max_length = 128)]
-    q: Option<String>,
+    q: Option<SearchText>,
     /// Word of the status, for instance `past_due`
-    status: Option<String>,
+    status: Option<PlainText>,
     /// Code of the subscription's plan
-    plan: Option<String>,
-    /// Count the tenants over all pages, up to 10,000
-    count: Option<bool>,
+    plan: Option<PlainText>,
     /// Entries of the page
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<u32>,
     /// `next_cursor` of the page before
-    #[param(max_length = 512)]
+    #[param(min_length = 23, max_length = 512, pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
+    /// Count the entries over all pages, up to 10,000
+    count: Option<bool>,
 }
 
 /// All tenants, by id
@@ -81,27 +78,20 @@ pub async fn list(
     headers: HeaderMap,
     uri: Uri,
 ) -> Answer<Response> {
-    let size = Paging {
+    let paging = Paging {
         limit: query.limit,
-        cursor: None,
-    }
-    .size()?;
-    if query
-        .q
-        .as_deref()
-        .is_some_and(|q| q.chars().count() > SEARCH_CHARACTERS_MAX || q.contains('\0'))
-    {
-        let rule = format!("at most {SEARCH_CHARACTERS_MAX} characters");
-        return Err(Problem::malformed("q cannot be searched for").at("?q", rule));
-    }
+        cursor: query.cursor,
+        count: query.count,
+    };
+    let size = paging.size()?;
     let filter = TenantFilter {
-        q: query.q.filter(|q| !q.is_empty()),
-        status: query.status,
-        plan: query.plan,
+        q: query.q.map(|q| q.0).filter(|q| !q.is_empty()),
+        status: query.status.map(|it| it.0),
+        plan: query.plan.map(|it| it.0),
     };
     position::wait(&service, View::Status, None, &headers).await?;
     let list_name = format!("tenants {filter:?}");
-    let after: Option<(String, String)> = service.cursors.read(&list_name, query.cursor.as_deref())?;
+    let after: Option<(String, String)> = service.cursors.read(&list_name, paging.cursor.as_deref())?;
     let place = after.as_ref().map(|(tenant, stream)| (&**tenant, &**stream));
     let found = list::tenants(&service.db, &service.progress, &filter, place, size + 1).await;
     let mut found = found.map_err(unanswered)?;
@@ -114,10 +104,11 @@ pub async fn list(
     let next_cursor = last
         .map(|place| service.cursors.write(&list_name, &place))
         .transpose()?;
-    let count = match query.count {
-        Some(true) => Some(count(&service, &filter).await?),
-        Some(false) | None => None,
+    let counted = async {
+        let counted = list::count_tenants(&service.db, &service.progress, &filter, COUNTED_MAX).await;
+        counted.map_err(unanswered)
     };
+    let count = paging.total(counted).await?;
     let data = lines(&service, found, after.map(|(tenant, _)| tenant));
     let info = PageInfo {
         next_cursor,
@@ -127,12 +118,6 @@ pub async fn list(
     let mut response = page::respond(Page { data, page: info }, &uri);
     position::announce_list(&service, View::Status, response.headers_mut());
     Ok(response)
-}
-
-async fn count(service: &Service, filter: &TenantFilter) -> Answer<String> {
-    let most = u32::try_from(COUNT_MAX + 1).unwrap_or(u32::MAX);
-    let counted = list::count_tenants(&service.db, &service.progress, filter, most).await;
-    Ok(shown_count(counted.map_err(unanswered)?))
 }
 
 fn id_of(listed: &Listed) -> String {
@@ -160,7 +145,7 @@ fn lines(service: &Service, found: Vec<Listed>, mut before: Option<String>) -> V
             name: listed.name,
             email: listed.email,
             currency: words.currency,
-            stripe_customer: customer_of(&listed.row),
+            stripe: StripeIds::of(Some(&listed.row)),
             status: words.status,
             access: words.access,
             plan: words.plan,

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aggregates::ids::{CustomerId, StreamId, TenantId};
-use aggregates::money::Currency;
+use aggregates::ids::{StreamId, TenantId};
 use aggregates::partition::part_of;
 use aggregates::subscription::Rejection;
 use aggregates::subscription::standing::AccessPolicy;
@@ -26,29 +25,42 @@ use crate::http::idempotency::{Command, Done};
 use crate::http::position::{self, LedgerPosition, READ_WAIT_MAX};
 use crate::http::problem::{Answer, Problem, ProblemKind};
 use crate::http::state::Service;
+use crate::http::text::{CurrencyCode, CustomerName, Metadata, PlainText};
 use crate::ledger::{Profile, find_profile};
-use crate::process::accounts::{
-    AccountError, AccountStanding, Caller as Asker, METADATA_CHARS_MAX, METADATA_ENTRIES_MAX, TEXT_CHARS_MAX,
-    TenantAccount,
-};
+use crate::process::accounts::{AccountError, AccountStanding, Caller as Asker, TenantAccount};
 
 /// What a tenant is to be. Fields that are left out are emptied; the account and its customer stay.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TenantRequest {
     /// Display name.
-    #[schema(max_length = 255)]
-    name: Option<String>,
+    name: Option<PlainText>,
     /// Contact address.
-    #[schema(max_length = 255)]
-    email: Option<String>,
-    /// The currency it is to be billed in, ISO 4217.
-    currency: Option<String>,
+    email: Option<PlainText>,
+    /// The currency it is to be billed in.
+    currency: Option<CurrencyCode>,
     /// Its customer at Stripe, if there is one already.
-    stripe_customer: Option<String>,
-    /// The caller's own words about it: at most 50 keys, values of at most 500 characters.
+    stripe_customer: Option<CustomerName>,
+    /// The caller's own words about it.
     #[serde(default)]
-    metadata: BTreeMap<String, String>,
+    metadata: Metadata,
+}
+
+/// An account's ids at Stripe.
+#[derive(Serialize, ToSchema)]
+pub struct StripeIds {
+    /// The customer; null until one is known.
+    customer: Option<String>,
+}
+
+impl StripeIds {
+    /// Of an account, as far as its view knows it.
+    pub(super) fn of(row: Option<&StatusRow>) -> Self {
+        let customer = row.and_then(|row| row.book.account.customer.as_ref());
+        Self {
+            customer: customer.map(ToString::to_string),
+        }
+    }
 }
 
 /// A tenant.
@@ -62,8 +74,8 @@ pub struct TenantAnswer {
     email: Option<String>,
     /// The currency it is billed in.
     currency: Option<String>,
-    /// Its customer at Stripe; null until one is known.
-    stripe_customer: Option<String>,
+    /// Where to look at Stripe.
+    stripe: StripeIds,
     /// The caller's own words about it.
     metadata: BTreeMap<String, String>,
     /// `none`, one of Stripe's statuses, or `unrecognised`.
@@ -106,7 +118,7 @@ pub async fn put(
         return Err(Problem::malformed(detail));
     };
     let command = Command::of(&caller.0, &method, &uri, &headers, &body.bytes)?;
-    let wanted = wanted(tenant.clone(), body.value)?;
+    let wanted = wanted(tenant.clone(), body.value);
     let known = service.finder().find(&name).await.map_err(Problem::store)?;
     precondition(&service, &name, known.as_ref(), &headers).await?;
     let part = writes_to(&service, &wanted, known.as_ref()).await?;
@@ -203,45 +215,15 @@ pub(super) fn refused(error: AccountError) -> Problem {
     }
 }
 
-fn wanted(tenant: TenantId, request: TenantRequest) -> Answer<TenantAccount> {
-    let short = |field: &str, text: Option<String>| match text {
-        Some(text)
-            if text.is_empty() || text.chars().count() > TEXT_CHARS_MAX || text.chars().any(char::is_control) =>
-        {
-            let rule = format!("1 to {TEXT_CHARS_MAX} characters without control characters");
-            Err(Problem::invalid(format!("/{field}"), rule))
-        }
-        text => Ok(text),
-    };
-    let currency = request.currency.as_deref().map(Currency::parse).transpose();
-    let customer = request.stripe_customer.as_deref().map(CustomerId::parse).transpose();
-    let invalid = |field: &str, error: &dyn std::fmt::Display| Problem::invalid(field, error.to_string());
-    check_metadata(&request.metadata)?;
-    Ok(TenantAccount {
+fn wanted(tenant: TenantId, request: TenantRequest) -> TenantAccount {
+    TenantAccount {
         tenant,
-        name: short("name", request.name)?,
-        email: short("email", request.email)?,
-        currency: currency.map_err(|error| invalid("/currency", &error))?,
-        stripe_customer: customer.map_err(|error| invalid("/stripe_customer", &error))?,
-        metadata: request.metadata,
-    })
-}
-
-fn check_metadata(metadata: &BTreeMap<String, String>) -> Answer<()> {
-    if metadata.len() > METADATA_ENTRIES_MAX {
-        return Err(Problem::invalid(
-            "/metadata",
-            format!("at most {METADATA_ENTRIES_MAX} keys"),
-        ));
+        name: request.name.map(|name| name.0),
+        email: request.email.map(|email| email.0),
+        currency: request.currency.map(|currency| currency.0),
+        stripe_customer: request.stripe_customer.map(|customer| customer.0),
+        metadata: request.metadata.0,
     }
-    let fits = |text: &str| text.chars().count() <= METADATA_CHARS_MAX && !text.contains('\0');
-    for (key, value) in metadata {
-        if key.is_empty() || !fits(key) || !fits(value) {
-            let rule = format!("keys and values have at most {METADATA_CHARS_MAX} characters");
-            return Err(Problem::invalid("/metadata", rule));
-        }
-    }
-    Ok(())
 }
 
 /// One tenant
@@ -298,7 +280,7 @@ async fn read(service: &Service, name: &AccountRef, account: &Account) -> Answer
         name: profile.name,
         email: profile.email,
         currency: words.currency.or(profile.currency),
-        stripe_customer: row.and_then(customer_of),
+        stripe: StripeIds::of(row),
         metadata: serde_json::from_str(&profile.metadata).map_err(Problem::internal)?,
         status: words.status,
         access: words.access,
@@ -318,10 +300,6 @@ async fn profile(service: &Service, part: u32, tenant: &TenantId) -> Answer<Opti
         return Ok(found);
     }
     find_profile(&service.db, own, tenant).await.map_err(Problem::store)
-}
-
-pub(super) fn customer_of(row: &StatusRow) -> Option<String> {
-    row.book.account.customer.as_ref().map(ToString::to_string)
 }
 
 /// The words of lists.

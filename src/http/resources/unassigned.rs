@@ -1,6 +1,6 @@
 //! `/v1/unassigned-accounts`: Stripe customers that no tenant owns yet, and giving them to one.
 
-use aggregates::ids::{CustomerId, TenantId};
+use aggregates::ids::CustomerId;
 use aggregates::time::Timestamp;
 use axum::extract::State;
 use axum::http::{Extensions, HeaderMap, Method, StatusCode, Uri};
@@ -11,26 +11,25 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::plans::MoneyAnswer;
-use super::tenants::{TenantAnswer, Words, asker, changed, refused};
+use super::tenants::{StripeIds, TenantAnswer, Words, asker, changed, refused};
 use crate::http::account::unanswered;
 use crate::http::extract::{Body, Ids, Params};
 use crate::http::guard::{AccountRef, Caller};
 use crate::http::idempotency::Command;
-use crate::http::page::{self, Page, PageInfo, Paging};
+use crate::http::page::{self, COUNTED_MAX, Page, PageInfo, Paging};
 use crate::http::position;
 use crate::http::problem::{Answer, Problem};
 use crate::http::state::Service;
+use crate::http::text::{Reason, TenantName};
 
-/// Longest reason.
-const REASON_CHARACTERS_MAX: usize = 500;
 /// Name of the list in cursors.
 const LIST: &str = "unassigned-accounts";
 
 /// An account that no tenant owns.
 #[derive(Serialize, ToSchema)]
 pub struct UnassignedAnswer {
-    /// The Stripe customer; also addresses the account as `/v1/tenants/{customer}`.
-    stripe_customer: Option<String>,
+    /// The customer at Stripe; it also addresses the account, as `/v1/tenants/{customer}`.
+    stripe: StripeIds,
     /// Its stream.
     stream: String,
     /// When the ledger first heard of it.
@@ -75,10 +74,9 @@ impl InvolvedAnswer {
 #[serde(deny_unknown_fields)]
 pub struct AssignRequest {
     /// The tenant.
-    tenant: String,
+    tenant: TenantName,
     /// Why; recorded on the event.
-    #[schema(min_length = 1, max_length = 500)]
-    reason: String,
+    reason: Reason,
 }
 
 /// Accounts without a tenant, oldest first
@@ -104,11 +102,16 @@ pub async fn list(
     let last = found.last().filter(|_| has_more);
     let last = last.map(|it| (it.account.row.first_seen_at, it.account.stream.clone()));
     let next_cursor = last.map(|place| service.cursors.write(LIST, &place)).transpose()?;
+    let counted = async {
+        let counted = list::count_unassigned(&service.db, &service.progress, COUNTED_MAX).await;
+        counted.map_err(unanswered)
+    };
+    let count = paging.total(counted).await?;
     let data = found.into_iter().map(|it| {
         let row = &it.account.row;
         let words = Words::of(&service, Some(row));
         UnassignedAnswer {
-            stripe_customer: row.book.account.customer.as_ref().map(ToString::to_string),
+            stripe: StripeIds::of(Some(row)),
             first_seen_at: row.first_seen_at,
             status: words.status,
             plan: words.plan,
@@ -119,7 +122,7 @@ pub async fn list(
     let info = PageInfo {
         next_cursor,
         has_more,
-        count: None,
+        count,
     };
     let page = Page {
         data: data.collect(),
@@ -150,13 +153,10 @@ pub async fn assign(
 ) -> Answer<Response> {
     let command = Command::of(&caller.0, &method, &uri, &headers, &body.bytes)?;
     let customer = CustomerId::parse(&customer).map_err(|_| Problem::not_found())?;
-    let tenant = TenantId::parse(&body.value.tenant);
-    let tenant = tenant.map_err(|error| Problem::invalid("/tenant", error.to_string()))?;
-    let reason = body.value.reason;
-    if !(1..=REASON_CHARACTERS_MAX).contains(&reason.trim().chars().count()) || reason.contains('\0') {
-        let rule = format!("1 to {REASON_CHARACTERS_MAX} characters");
-        return Err(Problem::invalid("/reason", rule));
-    }
+    let AssignRequest {
+        tenant: TenantName(tenant),
+        reason: Reason(reason),
+    } = body.value;
     let found = service.finder().find(&AccountRef::Customer(customer.clone())).await;
     let account = found.map_err(Problem::store)?.ok_or_else(Problem::not_found)?;
     let run = async {

@@ -39,7 +39,7 @@ async fn an_import_tells_bad_rows_by_line_and_is_safe_to_repeat() {
         );
         server.settled().await;
         let tenant = server.get("/v1/tenants/acme").await;
-        assert_eq!(tenant["stripe_customer"], "cus_1", "{tenant}");
+        assert_eq!(tenant["stripe"]["customer"], "cus_1", "{tenant}");
         server.terminate();
         assert_eq!(server.ended().await, Some(0));
         assert!(

@@ -1,6 +1,7 @@
 //! The router as a caller sees it, and credentials of every kind.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use aggregates::time::Timestamp;
 use axum::Router;
@@ -39,6 +40,8 @@ pub(super) struct App {
     pub(super) service: Service,
     pub(super) lifecycle: Arc<Lifecycle>,
     pub(super) admin: AdminToken,
+    /// What its clock says, in seconds.
+    seconds: Arc<AtomicI64>,
     router: Router,
     _runner: Runner,
     _store: TestStore,
@@ -110,7 +113,9 @@ impl App {
             ..DbConfig::new(&url, now)
         };
         let db = Db::open(&config).await.expect("a ledger");
-        let clock = Clock::from_fn(move || now);
+        let seconds = Arc::new(AtomicI64::new(NOW));
+        let told = Arc::clone(&seconds);
+        let clock = Clock::from_fn(move || Timestamp::from_seconds(told.load(Ordering::Relaxed)).expect("a time"));
         let ticking = clock.clone();
         let runner = Runner::start(&db, Role::Fold, POLL, Arc::new(move || ticking.now()))
             .await
@@ -150,9 +155,15 @@ impl App {
             service,
             lifecycle,
             admin,
+            seconds,
             _runner: runner,
             _store: store,
         }
+    }
+
+    /// Sets its clock this much after [`NOW`].
+    pub(super) fn later(&self, seconds: i64) {
+        self.seconds.store(NOW + seconds, Ordering::Relaxed);
     }
 
     /// A delivery with a right signature.
@@ -213,12 +224,24 @@ fn portal_verifier() -> PortalVerifier {
 
 /// A portal token of a tenant and role, with `changes` over the right claims.
 pub(super) fn portal_token_with(tenant: &str, role: &str, changes: &Value) -> String {
-    let mut claims = json!({ "iss": "https://host.example", "aud": "subledger", "exp": NOW + 600, "sub": "user-1",
-        "tenant_id": tenant, "role": role });
+    let mut claims = json!({ "tenant_id": tenant, "role": role });
     for (name, value) in changes.as_object().into_iter().flatten() {
         claims[name] = value.clone();
     }
-    encode(&Header::default(), &claims, &EncodingKey::from_secret(PORTAL_SECRET)).expect("a token")
+    portal_token_signed(PORTAL_SECRET, &claims)
+}
+
+/// A portal token under any secret, with `changes` over right claims; a claim set to null is left out.
+pub(super) fn portal_token_signed(secret: &[u8], changes: &Value) -> String {
+    let mut claims = json!({ "iss": "https://host.example", "aud": "subledger", "exp": NOW + 600, "sub": "user-1",
+        "tenant_id": "acme", "role": "admin" });
+    for (name, value) in changes.as_object().into_iter().flatten() {
+        match value {
+            Value::Null => drop(claims.as_object_mut().and_then(|claims| claims.remove(name))),
+            value => claims[name] = value.clone(),
+        }
+    }
+    encode(&Header::default(), &claims, &EncodingKey::from_secret(secret)).expect("a token")
 }
 
 pub(super) fn portal_token(tenant: &str, role: &str) -> String {

@@ -32,6 +32,13 @@ async fn a_key_works_until_it_is_revoked() {
         assert_eq!(me["scopes"], json!(["tenants:read", "tenants:write", "keys:admin"]));
         let listed = app.get_as(&key, "/v1/api-keys").await.json();
         assert_eq!(listed["data"][0]["name"], "portal");
+        assert!(listed["page"].get("count").is_none());
+        make(&app, &json!({ "name": "other", "scopes": ["plans:write"] })).await;
+        let counted = app.get_as(&key, "/v1/api-keys?limit=1&count=true").await.json();
+        assert_eq!(
+            (&counted["page"]["count"], &counted["page"]["has_more"]),
+            (&json!("2"), &json!(true))
+        );
         assert!(listed["data"][0].get("secret").is_none());
         for _ in 0..2 {
             assert_eq!(

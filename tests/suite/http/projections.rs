@@ -63,9 +63,17 @@ async fn acts_need_a_reason_and_a_view_that_is_there() {
             "not-found"
         );
     }
-    let skip = json!({ "part": 0, "position": 1, "reason": "x" });
-    assert_eq!(
-        app.operate("POST", "/v1/projections/audit/skip", &skip).await.problem(),
-        "invalid-transition"
-    );
+    let last = 9_007_199_254_740_991_u64;
+    for (part, position, problem) in [
+        (0, 1, "invalid-transition"),
+        (4_095, last - 1, "invalid-transition"),
+        (0, last, "invalid-transition"),
+        (4_096, 1, "validation-failed"),
+        (0, 0, "validation-failed"),
+        (0, last + 1, "validation-failed"),
+    ] {
+        let skip = json!({ "part": part, "position": position, "reason": "x" });
+        let answer = app.operate("POST", "/v1/projections/audit/skip", &skip).await;
+        assert_eq!(answer.problem(), problem, "{skip}");
+    }
 }

@@ -269,6 +269,9 @@ async fn the_history_is_for_its_own_people_newest_first() {
             (&json!(4), &json!("team"))
         );
         assert!(changed.get("actor").is_none());
+        let path = "/v1/tenants/tenant-000001/subscription/history?limit=1&count=true";
+        let counted = app.operate("GET", path, &Value::Null).await.json();
+        assert_eq!(counted["page"]["count"], told.len().to_string());
         let other = app.operate(
             "GET",
             "/v1/tenants/tenant-000001/subscription/history?cursor=AAAA",

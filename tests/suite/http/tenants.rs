@@ -18,13 +18,13 @@ async fn a_tenant_is_registered_once_and_replaced_after() {
         let position = made.header("ledger-position").expect("a position").to_owned();
         let body = made.json();
         assert_eq!(
+            (&body["tenant"], &body["name"], &body["stripe"], &body["status"]),
             (
-                &body["tenant"],
-                &body["name"],
-                &body["stripe_customer"],
-                &body["status"]
-            ),
-            (&json!("acme"), &json!("Acme"), &json!("cus_acme"), &json!("none"))
+                &json!("acme"),
+                &json!("Acme"),
+                &json!({ "customer": "cus_acme" }),
+                &json!("none")
+            )
         );
         let again = app
             .operate(
@@ -152,6 +152,7 @@ async fn tenants_are_listed_in_pages_and_filtered() {
         assert!(first.header("ledger-view-age").is_some());
         let page = first.json();
         assert_eq!(ids(&page), ["tenant-000001", "tenant-000002", "tenant-000003"]);
+        assert_eq!(page["data"][0]["stripe"], json!({ "customer": "cus_000001" }));
         assert_eq!(
             (&page["page"]["count"], &page["page"]["has_more"]),
             (&json!("5"), &json!(true))
@@ -198,10 +199,11 @@ async fn an_account_nobody_owns_is_shown_and_given_to_a_tenant() {
         let last = log
             .tell("customer.subscription.created", NOW - 800, &object, NOW - 790)
             .await;
-        let list = read_at(&app, "/v1/unassigned-accounts", &last).await.json();
+        let list = read_at(&app, "/v1/unassigned-accounts?count=true", &last).await.json();
+        assert_eq!(list["page"]["count"], "1");
         assert_eq!(
             (
-                &list["data"][0]["stripe_customer"],
+                &list["data"][0]["stripe"]["customer"],
                 &list["data"][0]["status"],
                 &list["data"][0]["plan"]
             ),

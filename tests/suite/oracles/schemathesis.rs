@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::support::server::Launch;
-use crate::support::{skipped, stores, stripe};
+use crate::support::{figure, skipped, stores, stripe};
 
 /// Cases per operation and phase: enough to reach every branch of the validators in about a minute.
 const EXAMPLES: &str = "15";
@@ -22,6 +22,10 @@ async fn schemathesis_finds_nothing() {
         server.settled().await;
         let output = Command::new(&program)
             .current_dir(store.data_dir())
+            .env(
+                "SCHEMATHESIS_HOOKS",
+                concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/oracles/schemathesis_rules.py"),
+            )
             .args([
                 "--config-file",
                 concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/oracles/schemathesis.toml"),
@@ -56,5 +60,9 @@ async fn schemathesis_finds_nothing() {
             store.kind,
             server.log()
         );
+        let line = |of: &str, begin: &str| of.lines().find(|line| line.contains(begin)).map(str::to_owned);
+        let judged = line(&error, "requests that fit the schema:").expect("the rules were applied");
+        let cases = line(&text, " generated").expect("the number of cases");
+        figure(&format!("schemathesis on {:?}: {}; {judged}", store.kind, cases.trim()));
     }
 }

@@ -1,0 +1,56 @@
+"""What a schema cannot say, and the service therefore refuses although the schema allows it.
+
+Everything else that fits the schema must be accepted, and everything that does not must be refused. A rule excuses a
+refusal by its status, its problem and the place it names, on the operations it is about; there is no other excuse.
+"""
+
+import atexit
+import collections
+import re
+import sys
+
+import schemathesis
+
+# Nothing may be there, somebody else may have been first, a credential may lack a right: all that says nothing about
+# the request. Failures of the server are judged by a check of their own.
+ABOUT_THE_STATE = {401, 403, 404, 409, 429}
+
+# (operations, problem, place or None, why no schema says it)
+RULES = [
+    (r"^GET ", "invalid-cursor", None, "a cursor is signed: only one that the service gave is good"),
+    (r"^POST /webhooks/", "signature-invalid", None, "a body is signed by Stripe"),
+    (r"^GET ", "malformed-request", "?as_of", "basis and known_at say how as_of is meant, and mean nothing without it"),
+    (r"^GET ", "malformed-request", "?known_at", "known_at belongs to basis=occurred"),
+    (r"^GET ", "malformed-request", "?to", "from and to lie at most ten years apart"),
+    (r"^POST /v1/webhook-inbox-replays$", "validation-failed", "/filter/to", "the same in a body"),
+    (r"^POST /v1/api-keys$", "validation-failed", "/expires_at", "a key ends in the future, and time passes"),
+    (r"^(POST|PUT) ", "idempotency-key-reused", None, "an Idempotency-Key belongs to the first body it came with"),
+]
+
+
+judged = collections.Counter()
+atexit.register(lambda: print("requests that fit the schema:", dict(judged), file=sys.stderr))
+
+
+def excused(operation, problem):
+    places = [error["pointer"] for error in problem.get("errors", [])]
+    for operations, code, place, _why in RULES:
+        about = re.search(operations, operation) and problem.get("code") == code
+        if about and (place is None or places == [place]):
+            return True
+    return False
+
+
+@schemathesis.check
+def what_fits_the_schema_is_accepted(ctx, response, case):
+    if case.meta is None or not case.meta.generation.mode.is_positive:
+        return None
+    status = response.status_code
+    if status < 400 or status >= 500 or status in ABOUT_THE_STATE:
+        judged["not refused for what they say"] += 1
+        return None
+    problem = response.json()
+    if not excused(case.operation.label, problem):
+        raise AssertionError(f"fits the schema and is refused: {problem}")
+    judged[problem["code"]] += 1
+    return None
