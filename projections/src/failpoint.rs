@@ -87,6 +87,15 @@ pub const MUTANTS: &[(&str, &str)] = &[
         "settle-before-append",
         "an outcome is written after what it says is durable",
     ),
+    ("synchronous-normal", "an acknowledged write survives a power cut"),
+    (
+        "failed-sync-trusted",
+        "what a failed sync may have lost is written again before anything is built on it",
+    ),
+    (
+        "failed-sync-survived",
+        "after a failed sync nothing is written, synced or acknowledged any more",
+    ),
 ];
 
 /// Stops the process here, as a power cut would, when `SUBLEDGER_FAILPOINT` names this place.

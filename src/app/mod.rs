@@ -29,6 +29,9 @@ pub enum AppError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] projections::db::DbError),
+    /// The file failed while the service ran.
+    #[error("{0}; nothing was written to it since, and the runbook is \"A failed disk\" in docs/operations.md")]
+    Storage(projections::db::FileError),
     /// The plan catalogue is not usable.
     #[error(transparent)]
     Plans(#[from] PlansError),

@@ -121,6 +121,12 @@ impl Core {
     async fn start(config: &Config, clock: &Clock, works: bool) -> Result<Self, AppError> {
         prepare_data_dir(&config.store.data_dir)?;
         let db = Db::open(&database_config(config, clock)).await?;
+        let started = Self::on(db.clone(), config, clock, works).await;
+        // Whatever could not be done without the file, the file is what to look at.
+        started.map_err(|error| db.failure().map_or(error, AppError::Storage))
+    }
+
+    async fn on(db: Db, config: &Config, clock: &Clock, works: bool) -> Result<Self, AppError> {
         let source = config.plans_file.clone().map_or(Source::Bundled, Source::File);
         let plans = Registry::open(&db, &plans::load(&source, &plans::process_env)?, clock.now()).await?;
         let role = if works { Role::Fold } else { Role::Follow };
@@ -320,7 +326,7 @@ impl App {
         let _ = told.send(true);
         if let Some(failure) = failure {
             // Storage that failed a sync is not written to again, not even to tidy up.
-            return Err(failure.into());
+            return Err(AppError::Storage(failure));
         }
         if let Some(serving) = serving {
             let _ = serving.await;

@@ -93,7 +93,11 @@ impl From<OpenError> for Failure {
             OpenError::Url { .. } | OpenError::UnsafeServer { .. } => Exit::Config,
             OpenError::Schema { .. } | OpenError::Mismatch { .. } => Exit::Schema,
             OpenError::Head { .. } => Exit::Found,
-            OpenError::Locked { .. } | OpenError::Io { .. } | OpenError::Thread(_) | OpenError::Db(_) => Exit::Store,
+            OpenError::Locked { .. }
+            | OpenError::Io { .. }
+            | OpenError::Thread(_)
+            | OpenError::File(_)
+            | OpenError::Db(_) => Exit::Store,
         };
         Self::new(exit, error.to_string())
     }
@@ -113,6 +117,7 @@ impl From<DbError> for Failure {
 impl From<AppError> for Failure {
     fn from(error: AppError) -> Self {
         let exit = match error {
+            AppError::Storage(_) => Exit::Store,
             AppError::Open(error) => return error.into(),
             AppError::Store(error) => return error.into(),
             AppError::Plans(error) => return error.into(),

@@ -25,6 +25,7 @@ mod worker;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -32,6 +33,9 @@ use self::api::Api;
 use self::exit::{Exit, Failure};
 use self::output::{Form, Voice};
 use crate::config::{Config, Sources};
+
+/// How long calls into the system that cannot be cancelled may hold up the end.
+const LEFTOVERS_WAIT: Duration = Duration::from_secs(1);
 
 /// The program.
 #[derive(Debug, Parser)]
@@ -204,6 +208,8 @@ impl Cli {
             }
         };
         let outcome = runtime.block_on(dispatch(self.command, &shared));
+        // What is still running may log; how the command ended is the last line.
+        runtime.shutdown_timeout(LEFTOVERS_WAIT);
         exit::report(&shared, outcome).into()
     }
 }

@@ -14,7 +14,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::guard::{AccountRef, stripe_id};
-use crate::process::import::{METADATA_CHARS_MAX, METADATA_ENTRIES_MAX, TEXT_CHARS_MAX};
+use crate::process::accounts::{METADATA_CHARS_MAX, METADATA_ENTRIES_MAX, TEXT_CHARS_MAX};
 
 /// Longest text to search for.
 pub const SEARCH_CHARS_MAX: usize = 128;

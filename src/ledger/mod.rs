@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use aggregates::ids::{StreamId, TenantId};
 use aggregates::time::Timestamp;
-use projections::db::{Class, Conn, Db, DbError, Load, WriteError};
+use projections::db::{Class, Conn, Db, DbError, Load};
 use projections::failpoint;
 use uuid::Uuid;
 
@@ -252,24 +252,12 @@ pub async fn append(db: &Db, part: u32, items: Vec<Item>, recorded_at: Timestamp
 type Base = Option<u64>;
 
 /// Why a transaction was rolled back on purpose.
+#[derive(Debug, thiserror::Error)]
 enum Abort {
+    #[error("some keys were done before")]
     Taken(Vec<(usize, Option<StoredMark>)>),
-    Failed(DbError),
-}
-
-impl WriteError for Abort {
-    fn store(&self) -> Option<&DbError> {
-        match self {
-            Self::Taken(_) => None,
-            Self::Failed(error) => Some(error),
-        }
-    }
-}
-
-impl From<DbError> for Abort {
-    fn from(error: DbError) -> Self {
-        Self::Failed(error)
-    }
+    #[error(transparent)]
+    Failed(#[from] DbError),
 }
 
 impl From<sqlx::Error> for Abort {

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::failure;
 use crate::failpoint;
 
 /// What to do about a failure. The order of the list is the order of hope.
@@ -77,6 +78,8 @@ mod sqlite_code {
     pub(super) const FULL: u32 = 13;
     pub(super) const CANTOPEN: u32 = 14;
     pub(super) const NOTADB: u32 = 26;
+    /// Extended: no memory for an I/O buffer.
+    pub(super) const IOERR_NOMEM: u32 = 3082;
     /// Extended: the shared-memory file could not grow, which is how a full disk shows first in WAL mode.
     pub(super) const IOERR_SHMSIZE: u32 = 4874;
     /// Extended: the primary key exists.
@@ -108,13 +111,16 @@ fn class_of_sqlite(code: Option<&str>) -> Class {
     let Some(code) = code.and_then(|c| c.parse::<u32>().ok()) else {
         return Class::Bug;
     };
-    if code == sqlite_code::IOERR_SHMSIZE {
-        return Class::Full;
+    match code {
+        sqlite_code::IOERR_SHMSIZE => return Class::Full,
+        sqlite_code::IOERR_NOMEM => return Class::Transient,
+        _ => {}
     }
     match code & 0xff {
         sqlite_code::BUSY | sqlite_code::LOCKED | sqlite_code::NOMEM => Class::Transient,
         sqlite_code::FULL if !failpoint::mutant("full-is-bug") => Class::Full,
         sqlite_code::CANTOPEN => Class::Connection,
+        sqlite_code::IOERR if failpoint::mutant("failed-sync-survived") => Class::Transient,
         sqlite_code::IOERR | sqlite_code::CORRUPT | sqlite_code::NOTADB => Class::Fatal,
         _ => Class::Bug,
     }
@@ -134,11 +140,18 @@ fn class_of_sqlstate(code: Option<&str>) -> Class {
 
 impl From<sqlx::Error> for DbError {
     fn from(error: sqlx::Error) -> Self {
-        Self {
+        let is_file = error
+            .as_database_error()
+            .is_some_and(|error| error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some());
+        let found = Self {
             class: class_of(&error),
             message: Cow::Owned(error.to_string()),
             source: Some(Arc::new(error)),
+        };
+        if is_file && found.class == Class::Fatal {
+            failure::tell(&found);
         }
+        found
     }
 }
 
@@ -183,11 +196,37 @@ impl DbError {
         found
     }
 
+    /// The class of the store's failure inside an error of a writing job, if it is one.
+    pub(super) fn class_within(error: &(dyn std::error::Error + 'static)) -> Option<Class> {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(found) = error.downcast_ref::<Self>() {
+                return Some(found.class);
+            }
+            // An error that shows a `DbError` as itself has the source of that one.
+            if let Some(found) = error.downcast_ref::<Arc<sqlx::Error>>() {
+                return Some(class_of(found));
+            }
+            next = error.source();
+        }
+        None
+    }
+
     /// May the same bytes be sent again under the same inbox key?
     #[must_use]
     pub const fn is_repeatable(&self) -> bool {
         matches!(self.class, Class::Transient | Class::Connection | Class::OutcomeUnknown)
     }
+}
+
+/// A SQLite file failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {source}")]
+pub struct FileError {
+    /// The file.
+    pub path: String,
+    /// What SQLite said, and what to do.
+    pub source: DbError,
 }
 
 /// The ledger cannot be opened. Every message says what to do.
@@ -218,6 +257,9 @@ pub enum OpenError {
     /// The system refuses a thread.
     #[error("the thread that writes the ledger cannot be started: {0}; raise the limit of threads or of memory")]
     Thread(std::io::Error),
+    /// The SQLite file cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The tables are older or newer than this program.
     #[error("the tables do not fit this program: {reason}")]
     Schema {

@@ -6,7 +6,7 @@ use sqlx::migrate::Migrator;
 use uuid::Uuid;
 
 use super::DbConfig;
-use super::error::OpenError;
+use super::error::{Class, DbError, OpenError};
 
 pub(super) static SQLITE: Migrator = sqlx::migrate!("../migrations/sqlite");
 pub(super) static POSTGRES: Migrator = sqlx::migrate!("../migrations/postgres");
@@ -118,6 +118,17 @@ pub(super) fn check_migrations(migrator: &Migrator, applied: Option<i64>) -> Res
 /// Says what a failed migration means.
 pub(super) fn migration_failed(error: sqlx::migrate::MigrateError) -> OpenError {
     use sqlx::migrate::MigrateError;
+    let text = error.to_string();
+    if let MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) = error {
+        let found = DbError::from(error);
+        return if found.class == Class::Bug {
+            let reason = format!("a migration failed and was rolled back: {text}");
+            OpenError::Schema { reason }
+        } else {
+            // Not the migration failed but the store under it.
+            OpenError::Db(found)
+        };
+    }
     let reason = if let MigrateError::VersionMissing(version) = error {
         format!("migration {version} was made by a newer version; start that one, or restore the backup from before it")
     } else if let MigrateError::VersionMismatch(version) = error {
@@ -125,7 +136,7 @@ pub(super) fn migration_failed(error: sqlx::migrate::MigrateError) -> OpenError 
     } else if let MigrateError::Dirty(version) = error {
         format!("migration {version} stopped half-way; restore the backup from before it and migrate again")
     } else {
-        format!("a migration failed and was rolled back: {error}")
+        format!("the migrations of this program cannot be used: {text}")
     };
     OpenError::Schema { reason }
 }

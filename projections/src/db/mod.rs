@@ -5,13 +5,16 @@
 //! postgres.rs. No transaction touches two parts.
 
 mod error;
+mod failure;
 mod heads;
+mod jobs;
 mod meta;
 mod migrations;
 mod open;
 mod postgres;
 mod sqlite;
 mod value;
+mod wal;
 mod writer;
 
 use std::sync::Arc;
@@ -21,12 +24,12 @@ use aggregates::time::Timestamp;
 use futures::future::BoxFuture;
 use sqlx::{PgConnection, PgPool, SqliteConnection, SqlitePool};
 
-pub use error::{Class, DbError, OpenError};
+pub use error::{Class, DbError, FileError, OpenError};
 pub use heads::Heads;
+pub use jobs::Load;
 pub use meta::{LedgerMeta, PARTS_POSTGRES, PARTS_SQLITE};
 pub use migrations::{Migration, migrations};
 pub use value::{at_from_chrono, at_from_micros, part_to_sql, position_from_sql, position_to_sql};
-pub use writer::{Load, WriteError};
 
 use postgres::Postgres;
 use sqlite::Sqlite;
@@ -181,7 +184,7 @@ impl Db {
     pub async fn write<T, E, F>(&self, part: u32, job: F) -> Result<T, E>
     where
         T: Send + 'static,
-        E: WriteError,
+        E: From<DbError> + std::error::Error + Send + 'static,
         F: for<'c> FnOnce(Conn<'c>) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
     {
         self.write_sized(part, Load::default(), job).await
@@ -191,7 +194,7 @@ impl Db {
     pub async fn write_sized<T, E, F>(&self, part: u32, load: Load, job: F) -> Result<T, E>
     where
         T: Send + 'static,
-        E: WriteError,
+        E: From<DbError> + std::error::Error + Send + 'static,
         F: for<'c> FnOnce(Conn<'c>) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
     {
         match &self.store {
@@ -211,7 +214,7 @@ impl Db {
     pub async fn write_bulk<T, E, F>(&self, part: u32, job: F) -> Result<T, E>
     where
         T: Send + 'static,
-        E: WriteError,
+        E: From<DbError> + std::error::Error + Send + 'static,
         F: for<'c> FnOnce(Conn<'c>) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
     {
         match &self.store {
@@ -237,20 +240,22 @@ impl Db {
         Ok(heads)
     }
 
-    /// Ends when the storage failed in a way after which the process must stop; else never.
-    pub async fn failed(&self) -> DbError {
-        if let Store::Sqlite(Sqlite {
-            writer: Some(writer), ..
-        }) = &self.store
-        {
-            let mut failure = writer.failure.clone();
-            if let Ok(seen) = failure.wait_for(Option::is_some).await
-                && let Some(error) = seen.clone()
-            {
-                return error;
-            }
+    /// Ends when a SQLite file failed in a way after which the process must stop; else never. A Postgres server
+    /// looks after its own files.
+    pub async fn failed(&self) -> FileError {
+        match &self.store {
+            Store::Sqlite(sqlite) => sqlite.failure(failure::told().await),
+            Store::Postgres(_) => std::future::pending().await,
         }
-        std::future::pending().await
+    }
+
+    /// That failure, if it happened already.
+    #[must_use]
+    pub fn failure(&self) -> Option<FileError> {
+        match &self.store {
+            Store::Sqlite(sqlite) => failure::seen().map(|error| sqlite.failure(error)),
+            Store::Postgres(_) => None,
+        }
     }
 
     /// Lets the named Postgres role serve: everything but changing the log.
@@ -296,10 +301,16 @@ impl Db {
         at_from_micros(micros)
     }
 
-    /// Closes the readers before the writer, so that SQLite tidies its files.
+    /// Closes the readers before the writer, so that SQLite tidies its files: who copies `ledger.db` after a clean stop
+    /// has all of the ledger.
     pub async fn close(&self) {
         match &self.store {
-            Store::Sqlite(sqlite) => sqlite.readers.close().await,
+            Store::Sqlite(sqlite) => {
+                sqlite.readers.close().await;
+                if let Some(writer) = &sqlite.writer {
+                    writer.close().await;
+                }
+            }
             Store::Postgres(postgres) => {
                 for database in postgres.databases.iter() {
                     database.pool.close().await;

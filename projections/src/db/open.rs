@@ -6,7 +6,7 @@ use sqlx::migrate::Migrator;
 use sqlx::{Connection, PgConnection, Row, SqliteConnection};
 use uuid::Uuid;
 
-use super::error::{DbError, OpenError};
+use super::error::{DbError, FileError, OpenError};
 use super::meta::{self, LedgerMeta, PARTS_POSTGRES, PARTS_SQLITE};
 use super::postgres::{self, Postgres};
 use super::value::{at_from_chrono, at_from_micros, part_to_sql, position_from_sql};
@@ -39,7 +39,16 @@ pub(super) async fn open(config: &DbConfig) -> Result<Db, OpenError> {
 
 type Opened = (Store, LedgerMeta, Vec<String>);
 
+/// Opens the file; what SQLite says of it is told with its name.
 async fn open_sqlite(config: &DbConfig, url: &str) -> Result<Opened, OpenError> {
+    let path = sqlite::path_of(url)?;
+    match open_file(config, url).await {
+        Err(OpenError::Db(source)) => Err(FileError { path, source }.into()),
+        opened => opened,
+    }
+}
+
+async fn open_file(config: &DbConfig, url: &str) -> Result<Opened, OpenError> {
     let writer = if config.read_only {
         None
     } else {

@@ -15,7 +15,8 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
 
 use crate::failpoint;
 
-use super::error::OpenError;
+use super::error::{DbError, FileError, OpenError};
+use super::wal::WriteAheadLog;
 use super::writer::Writer;
 
 /// Reading connections: two cores are busy with four, and each costs its own page cache.
@@ -36,7 +37,18 @@ const STATEMENTS: usize = 256;
 pub(super) struct Sqlite {
     pub(super) writer: Option<Writer>,
     pub(super) readers: SqlitePool,
+    pub(super) path: Arc<str>,
     _lock: Option<Arc<LockFile>>,
+}
+
+impl Sqlite {
+    /// The failure with the name of the file.
+    pub(super) fn failure(&self, source: DbError) -> FileError {
+        FileError {
+            path: self.path.to_string(),
+            source,
+        }
+    }
 }
 
 /// Holds the exclusive lock beside the database for the life of the process.
@@ -99,11 +111,18 @@ fn options(url: &str) -> Result<SqliteConnectOptions, OpenError> {
 }
 
 fn writing(options: SqliteConnectOptions) -> SqliteConnectOptions {
+    // NORMAL loses acknowledged commits on power loss: the log would forget what Stripe was told.
+    let synchronous = if failpoint::mutant("synchronous-normal") {
+        SqliteSynchronous::Normal
+    } else {
+        SqliteSynchronous::Full
+    };
     options
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        // NORMAL loses acknowledged commits on power loss: the log would forget what Stripe was told.
-        .synchronous(SqliteSynchronous::Full)
+        .synchronous(synchronous)
+        // The writer does it: SQLite tells nobody when a sync of its own checkpoint fails.
+        .pragma("wal_autocheckpoint", "0")
         .foreign_keys(true)
         .pragma("recursive_triggers", "ON")
         .pragma("cache_size", WRITER_CACHE)
@@ -117,18 +136,29 @@ fn reading(options: SqliteConnectOptions) -> SqliteConnectOptions {
         .pragma("cache_size", READER_CACHE)
 }
 
+/// The file of an address, for messages.
+pub(super) fn path_of(url: &str) -> Result<String, OpenError> {
+    Ok(options(url)?.get_filename().display().to_string())
+}
+
 /// Locks the file and opens the writing connection, on which the tables are brought up to date first.
 pub(super) async fn open_writer(url: &str, holder: &str) -> Result<(SqliteConnection, LockGuard), OpenError> {
     let options = options(url)?;
     let path = options.get_filename().to_owned();
-    let guard = lock(&path, holder)?;
+    let lock = lock(&path, holder)?;
+    let log = WriteAheadLog::beside(&path);
+    log.write_back()?;
     let mut connection = writing(options.clone()).connect().await?;
     if forget_statistics(&mut connection).await? {
         // A connection reads them once, when it looks at the tables for the first time.
         connection.close().await?;
         connection = writing(options).connect().await?;
     }
-    Ok((connection, LockGuard(Arc::new(guard))))
+    let guard = LockGuard {
+        lock: Arc::new(lock),
+        log,
+    };
+    Ok((connection, guard))
 }
 
 /// Drops what an `analyze` left; tells whether there was any. Every statement finds its rows by a key, which SQLite
@@ -145,7 +175,10 @@ async fn forget_statistics(connection: &mut SqliteConnection) -> Result<bool, Op
 }
 
 /// Proof that this process has the file.
-pub(super) struct LockGuard(Arc<LockFile>);
+pub(super) struct LockGuard {
+    lock: Arc<LockFile>,
+    log: WriteAheadLog,
+}
 
 /// Starts the writer task and opens the readers; without a writer the ledger can only be read.
 pub(super) async fn start(url: &str, writer: Option<(SqliteConnection, LockGuard)>) -> Result<Sqlite, OpenError> {
@@ -158,8 +191,9 @@ pub(super) async fn start(url: &str, writer: Option<(SqliteConnection, LockGuard
         .connect_with(reading(options(url)?))
         .await?;
     let (writer, lock) = match writer {
-        Some((connection, LockGuard(lock))) => {
-            let writer = Writer::start(connection, Arc::clone(&lock)).map_err(OpenError::Thread)?;
+        Some((connection, guard)) => {
+            let lock = Arc::clone(&guard.lock);
+            let writer = Writer::start(connection, guard.log, guard.lock).map_err(OpenError::Thread)?;
             (Some(writer), Some(lock))
         }
         None => (None, None),
@@ -167,6 +201,7 @@ pub(super) async fn start(url: &str, writer: Option<(SqliteConnection, LockGuard
     Ok(Sqlite {
         writer,
         readers,
+        path: path_of(url)?.into(),
         _lock: lock,
     })
 }

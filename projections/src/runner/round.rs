@@ -11,7 +11,7 @@ use super::follow::{Mark, Unit, Units};
 use super::held::Rows;
 use super::read::{Page, pages};
 use crate::checkpoint::{Step, advance_pg, advance_sqlite};
-use crate::db::{Conn, DbError, Load, Pool, WriteError};
+use crate::db::{Conn, DbError, Load, Pool};
 use crate::failpoint;
 use crate::table::{Cells, Key, Slot, Table, postgres, sqlite};
 
@@ -29,25 +29,12 @@ pub(super) struct Round {
 }
 
 /// Why a transaction was given up.
+#[derive(Debug, thiserror::Error)]
 enum Refused {
-    /// Another worker moved a checkpoint.
+    #[error("another worker moved a checkpoint")]
     NotFirst,
-    Store(DbError),
-}
-
-impl WriteError for Refused {
-    fn store(&self) -> Option<&DbError> {
-        match self {
-            Self::NotFirst => None,
-            Self::Store(error) => Some(error),
-        }
-    }
-}
-
-impl From<DbError> for Refused {
-    fn from(error: DbError) -> Self {
-        Self::Store(error)
-    }
+    #[error(transparent)]
+    Store(#[from] DbError),
 }
 
 /// What one round writes to one database.

@@ -4,84 +4,119 @@ use std::process::Command;
 
 use projections::failpoint::MUTANTS;
 
-use crate::support::{figure, postgres, skipped};
+use crate::support::{figure, postgres, skipped, strace};
 
-/// Which test catches which planted fault; `true` when the fault lies in Postgres code only.
-const CAUGHT: &[(&str, &str, bool)] = &[
+/// What this machine must have for a fault to show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Needs {
+    Nothing,
+    /// The fault lies in Postgres code only.
+    Postgres,
+    /// The fault shows on a disk that loses or fails.
+    Strace,
+}
+
+impl Needs {
+    fn are_met(self) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Postgres => postgres::shared_server().is_some(),
+            Self::Strace => strace::available(),
+        }
+    }
+}
+
+/// Which test catches which planted fault.
+const CAUGHT: &[(&str, &str, Needs)] = &[
     (
         "ack-before-commit",
         "contract::keys::another_request_under_a_used_key_is_refused",
-        true,
+        Needs::Postgres,
     ),
     (
         "skip-inbox-mark",
         "contract::keys::a_key_with_nothing_to_record_is_remembered_too",
-        false,
+        Needs::Nothing,
     ),
     (
         "position-taken-early",
         "contract::racing::a_reader_beside_sixteen_writers_sees_every_position_once",
-        true,
+        Needs::Postgres,
     ),
     (
         "conflict-is-success",
         "contract::append::a_conflict_is_reported_and_nothing_of_the_loser_is_recorded",
-        false,
+        Needs::Nothing,
     ),
     (
         "retry-without-key",
         "contract::append::a_lost_answer_to_commit_is_asked_again_under_its_key",
-        true,
+        Needs::Postgres,
     ),
     (
         "savepoint-leak",
         "contract::append::a_failing_append_harms_none_of_those_that_commit_with_it",
-        false,
+        Needs::Nothing,
     ),
     (
         "key-reuse-ignored",
         "contract::keys::another_request_under_a_used_key_is_refused",
-        false,
+        Needs::Nothing,
     ),
     (
         "events-updatable",
         "contract::laws::opening::the_log_is_append_only",
-        false,
+        Needs::Nothing,
     ),
     (
         "full-is-bug",
         "contract::laws::opening::a_full_disk_refuses_writes_and_keeps_reads",
-        false,
+        Needs::Nothing,
     ),
     (
         "hash-without-lengths",
         "contract::append::moving_a_byte_over_a_border_of_fields_changes_the_hash",
-        false,
+        Needs::Nothing,
     ),
     (
         "lock-file-ignored",
         "contract::append::a_second_process_on_the_sqlite_file_is_refused_by_name",
-        false,
+        Needs::Nothing,
     ),
     (
         "checkpoint-without-compare",
         "views::race::a_worker_that_was_overtaken_writes_nothing",
-        false,
+        Needs::Nothing,
     ),
     (
         "late-snapshot-skipped",
         "flows::convergence::every_order_of_six_events_ends_alike_on_sqlite",
-        false,
+        Needs::Nothing,
     ),
     (
         "settle-before-append",
         "flows::failpoints::a_kill_inside_an_append_loses_nothing",
-        false,
+        Needs::Nothing,
     ),
     (
         "stale-fence-accepted",
         "contract::work::a_worker_that_lost_its_lease_cannot_settle_an_effect",
-        false,
+        Needs::Nothing,
+    ),
+    (
+        "synchronous-normal",
+        "flows::powercut::what_was_acknowledged_survives_a_power_cut",
+        Needs::Strace,
+    ),
+    (
+        "failed-sync-trusted",
+        "flows::powercut::nothing_is_built_on_what_a_failed_sync_may_have_lost",
+        Needs::Strace,
+    ),
+    (
+        "failed-sync-survived",
+        "flows::disk_faults::a_failed_sync_ends_the_process_which_says_what_to_do_and_loses_nothing",
+        Needs::Strace,
     ),
 ];
 
@@ -105,9 +140,9 @@ fn fails(test: &str, mutant: &str) -> (bool, String) {
 fn every_planted_fault_turns_its_named_test_red() {
     let mut survived = Vec::new();
     let mut caught = 0;
-    for (mutant, test, postgres_only) in CAUGHT {
-        if *postgres_only && postgres::shared_server().is_none() {
-            skipped(&format!("planted fault {mutant}: it needs Postgres"));
+    for (mutant, test, needs) in CAUGHT {
+        if !needs.are_met() {
+            skipped(&format!("planted fault {mutant}: it needs {needs:?}"));
             continue;
         }
         let (failed, text) = fails(test, mutant);

@@ -5,10 +5,12 @@ mod apply;
 mod convergence;
 mod crash;
 mod disk;
+mod disk_faults;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 mod forget;
 mod outage;
+mod powercut;
 mod receive;
 mod samples;
 mod world;

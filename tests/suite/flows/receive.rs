@@ -223,7 +223,11 @@ async fn settled_receipts_are_final_and_due_ones_come_oldest_first() {
         assert_eq!(due(at(11)).await, ["evt_1", "evt_2"]);
         let fresh = inbox.store.due(&parts, at(1), true, 3).await.unwrap();
         let fresh: Vec<_> = fresh.iter().map(|one| one.key.event.to_string()).collect();
-        assert_eq!(fresh, ["evt_1", "evt_2"], "never tried, and this process found no room for them");
+        assert_eq!(
+            fresh,
+            ["evt_1", "evt_2"],
+            "never tried, and this process found no room for them"
+        );
         let placed = Placed {
             stream: "cus_1".parse().unwrap(),
             part: 0,

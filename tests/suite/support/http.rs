@@ -61,6 +61,11 @@ impl Connection {
         })
     }
 
+    /// Our side's port, by which the server's system calls tell the connection.
+    pub(crate) fn local_port(&self) -> u16 {
+        self.stream.local_addr().expect("a connected socket").port()
+    }
+
     /// Sends the bytes of one request and reads its answer.
     pub(crate) async fn send(&mut self, request: &[u8]) -> io::Result<Answer> {
         self.stream.write_all(request).await?;

@@ -118,9 +118,31 @@ pub(crate) fn database_file(data_dir: &Path) -> PathBuf {
 pub(crate) async fn faults(tables: &mut Tables, acknowledged: &BTreeSet<String>) -> Vec<String> {
     let mut faults = Vec::new();
     receipts(tables, acknowledged, &mut faults).await;
+    faults.extend(out_of_order(tables).await);
+    faults
+}
+
+/// What of it holds at any moment, settled or not: positions, sequences, marks.
+pub(crate) async fn out_of_order(tables: &mut Tables) -> Vec<String> {
+    let mut faults = Vec::new();
     positions(tables, &mut faults).await;
     effects(tables, &mut faults).await;
     faults
+}
+
+/// The deliveries answered 200 of which there is not exactly one receipt.
+pub(crate) async fn lost(tables: &mut Tables, acknowledged: &BTreeSet<String>) -> Vec<String> {
+    let rows = tables
+        .rows("select event_id, cast(count(*) as text) from webhook_receipts group by event_id")
+        .await;
+    let counts: BTreeMap<String, String> = rows
+        .into_iter()
+        .map(|row| (row[0].clone().expect("an id"), row[1].clone().expect("a count")))
+        .collect();
+    let count = |id: &String| counts.get(id).map_or("0", String::as_str);
+    let lost = acknowledged.iter().filter(|id| count(id) != "1");
+    lost.map(|id| format!("{id} was acknowledged, and there are {} receipts of it", count(id)))
+        .collect()
 }
 
 async fn receipts(tables: &mut Tables, acknowledged: &BTreeSet<String>, faults: &mut Vec<String>) {

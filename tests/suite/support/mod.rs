@@ -3,11 +3,14 @@
 //! A test that needs a store asks [`stores`] and runs its body once per entry: SQLite always, Postgres when a
 //! server can be found or started. What could not run is said aloud and counted by `tests/run`.
 
+pub(crate) mod dice;
+pub(crate) mod disk;
 pub(crate) mod http;
 pub(crate) mod ledger;
 pub(crate) mod postgres;
 pub(crate) mod proxy;
 pub(crate) mod server;
+pub(crate) mod strace;
 pub(crate) mod stripe;
 
 use std::io::Write;

@@ -21,6 +21,7 @@ pub(crate) struct Launch {
     log: PathBuf,
     port: u16,
     metrics_port: u16,
+    under: Vec<String>,
     pub(crate) environment: Vec<(String, String)>,
 }
 
@@ -34,6 +35,7 @@ impl Launch {
             log: store.data_dir().join("test-server.log"),
             port: postgres::free_port(),
             metrics_port: postgres::free_port(),
+            under: Vec::new(),
             environment: Vec::new(),
         }
     }
@@ -41,6 +43,12 @@ impl Launch {
     /// The same store, but a data directory of its own: a second process on Postgres.
     pub(crate) fn in_directory(mut self, data_dir: &Path) -> Self {
         data_dir.clone_into(&mut self.data_dir);
+        self
+    }
+
+    /// Starts the binary by another program, which becomes the server's process (see `support::strace`).
+    pub(crate) fn under(mut self, program: Vec<String>) -> Self {
+        self.under = program;
         self
     }
 
@@ -52,7 +60,14 @@ impl Launch {
 
     /// The command, with nothing of the caller's own settings.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.binary);
+        let mut command = match self.under.split_first() {
+            Some((program, rest)) => {
+                let mut command = Command::new(program);
+                command.args(rest).arg(&self.binary);
+                command
+            }
+            None => Command::new(&self.binary),
+        };
         command.args(arguments).env_clear().current_dir(&self.data_dir);
         for name in ["PATH", "HOME", "TMPDIR", "SUBLEDGER_MUTANT"] {
             if let Some(value) = std::env::var_os(name) {
@@ -130,10 +145,7 @@ impl Server {
     pub(crate) async fn ready(&mut self) -> Duration {
         let begin = Instant::now();
         loop {
-            if let Ok(mut connection) = Connection::open(&self.address).await
-                && let Ok(answer) = connection.send(&request("GET", "/readyz", &[], b"")).await
-                && answer.status == 200
-            {
+            if self.is_ready().await {
                 return begin.elapsed();
             }
             let ended = self.child.try_wait().expect("the server process");
@@ -141,6 +153,15 @@ impl Server {
             assert!(begin.elapsed() < READY_WAIT, "not ready:\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    /// Does `/readyz` say yes?
+    pub(crate) async fn is_ready(&self) -> bool {
+        let Ok(mut connection) = Connection::open(&self.address).await else {
+            return false;
+        };
+        let answer = connection.send(&request("GET", "/readyz", &[], b"")).await;
+        answer.is_ok_and(|answer| answer.status == 200)
     }
 
     /// What the server wrote to stdout and stderr so far.
