@@ -142,7 +142,8 @@ async fn open_postgres(config: &DbConfig) -> Result<Opened, OpenError> {
                 "the Postgres server runs with {setting} = {value}: acknowledged writes may be lost"
             ));
         }
-        if config.migrate && !config.read_only {
+        // The serving role may make no table, not even one that is there, so it asks before it migrates.
+        if config.migrate && !config.read_only && !is_current(&mut connection).await? {
             run(&meta::POSTGRES, &mut connection).await?;
         }
         check_tables_postgres(&mut connection).await?;
@@ -161,6 +162,22 @@ async fn open_postgres(config: &DbConfig) -> Result<Opened, OpenError> {
         databases: databases.into(),
     });
     Ok((store, meta, warnings))
+}
+
+/// Has the ledger exactly the migrations of this program, unchanged?
+async fn is_current(connection: &mut PgConnection) -> Result<bool, OpenError> {
+    let known: bool = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null")
+        .fetch_one(&mut *connection)
+        .await?;
+    if !known {
+        return Ok(false);
+    }
+    let applied: Vec<(i64, Vec<u8>)> =
+        sqlx::query_as("select version, checksum from _sqlx_migrations where success order by version")
+            .fetch_all(connection)
+            .await?;
+    let ours = meta::POSTGRES.iter().map(|m| (m.version, &*m.checksum));
+    Ok(ours.eq(applied.iter().map(|(version, checksum)| (*version, &**checksum))))
 }
 
 async fn check_tables_postgres(connection: &mut PgConnection) -> Result<(), OpenError> {

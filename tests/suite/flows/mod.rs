@@ -12,5 +12,6 @@ mod forget;
 mod outage;
 mod powercut;
 mod receive;
+mod restore;
 mod samples;
 mod world;

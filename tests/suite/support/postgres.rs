@@ -123,7 +123,8 @@ impl Drop for OwnServer {
     }
 }
 
-fn binaries() -> Option<PathBuf> {
+/// The folder of the server's programs, and of `pg_dump` and `pg_restore`.
+pub(crate) fn binaries() -> Option<PathBuf> {
     let on_path = std::env::var_os("PATH").into_iter();
     let on_path = on_path.flat_map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
     let packaged = ["/usr/lib/postgresql", "/opt/homebrew/opt"]
