@@ -6,6 +6,7 @@
 //! 4. A credential bound to a tenant may name no other one, and no route that spans tenants. This is decided from the
 //!    credential alone, before anything is looked up, so the answer says nothing about what exists.
 //! 5. The caller's bucket gives one request, or the answer says when it will.
+//! 6. Wrong credentials and wrong signatures are counted by address; beyond a bound their refusals wait.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use percent_encoding::percent_decode_str;
 
-use super::limits::{Drawn, Policy};
+use super::limits::{Drawn, Policy, REFUSAL_PAUSE};
 use super::problem::{Answer, Problem, ProblemKind};
 use super::router::{Access, Row};
 use super::state::Service;
@@ -107,6 +108,9 @@ pub async fn authorise(State(rule): State<Arc<Rule>>, mut request: Request, next
         }
     };
     let mut response = next.run(request).await;
+    if is_forged(rule.row, &response) {
+        slow_down(&rule.service, address).await;
+    }
     if let Some(drawn) = drawn {
         drawn.announce(response.headers_mut());
     }
@@ -127,8 +131,15 @@ async fn admit(rule: &Rule, request: &mut Request, address: Option<IpAddr>) -> R
         }
         Access::Any | Access::Scope(_) => {}
     }
-    let principal = service.authenticate(request.headers(), address).await;
-    let principal = principal.map_err(|error| plain(unauthenticated(service, &error)))?;
+    let principal = match service.authenticate(request.headers(), address).await {
+        Ok(principal) => principal,
+        Err(error) => {
+            if matches!(error, AuthError::Refused(_)) {
+                slow_down(service, address).await;
+            }
+            return Err(plain(unauthenticated(service, &error)));
+        }
+    };
     may_call(rule.row, &principal).map_err(plain)?;
     match tenant_segment(request.uri().path()) {
         Some(segment) => {
@@ -145,10 +156,25 @@ async fn admit(rule: &Rule, request: &mut Request, address: Option<IpAddr>) -> R
         | Policy::PortalWrite
         | Policy::Standing
         | Policy::Finance
-        | Policy::Operator) => draw(service, policy, &principal.scope_name())?,
+        | Policy::Operator
+        | Policy::Refused) => draw(service, policy, &principal.scope_name())?,
     };
     request.extensions_mut().insert(Caller(principal));
     Ok(drawn)
+}
+
+/// Whether a delivery was refused because nobody could have signed it.
+fn is_forged(row: &Row, response: &Response) -> bool {
+    let problem = response.extensions().get::<Problem>();
+    row.access == Access::Stripe && problem.is_some_and(|problem| problem.kind == ProblemKind::SignatureInvalid)
+}
+
+/// Lets a refusal wait when its address has had too many.
+async fn slow_down(service: &Service, address: Option<IpAddr>) {
+    if address.is_some_and(|address| service.limits.refused(address)) {
+        service.metrics.slowed();
+        tokio::time::sleep(REFUSAL_PAUSE).await;
+    }
 }
 
 fn draw(service: &Service, policy: Policy, caller: &str) -> Result<Option<Drawn>, Refused> {

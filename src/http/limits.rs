@@ -4,8 +4,10 @@
 //! `RateLimit: "name";r=<left>;t=<seconds until the bucket is full again>`.
 
 use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use governor::clock::{Clock as _, DefaultClock};
@@ -19,6 +21,11 @@ use super::problem::{Problem, ProblemKind};
 const WINDOW_SECONDS: u32 = 60;
 /// Callers are forgotten after every so many checks once their bucket is full again.
 const FORGET_EVERY: u32 = 65_536;
+/// Refused attempts of one address in a minute that are answered at once: a host with an old key is not punished, and
+/// who guesses is.
+pub const REFUSALS_MAX: u32 = 60;
+/// What every further refusal waits. It costs us a timer, and the guesser the number of its connections.
+pub const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -40,6 +47,8 @@ pub enum Policy {
     Finance,
     /// Operators and jobs.
     Operator,
+    /// Of no route: refused attempts of one address that are answered at once.
+    Refused,
 }
 
 impl Policy {
@@ -63,6 +72,7 @@ impl Policy {
             Self::Standing => ("standing", 6_000_000),
             Self::Finance => ("finance", 6_000),
             Self::Operator => ("operator", 60_000),
+            Self::Refused => ("refused", REFUSALS_MAX),
         }
     }
 }
@@ -79,6 +89,9 @@ struct Limit {
 /// All buckets of this process.
 pub struct RateLimits {
     limits: Vec<Limit>,
+    refusals: Bucket,
+    /// One word a minute about an address is enough.
+    words: Bucket,
     hasher: RandomState,
     checks: AtomicU32,
     clock: DefaultClock,
@@ -94,22 +107,46 @@ impl RateLimits {
     /// With other numbers than the built-in ones: tests.
     #[must_use]
     pub fn new(quota_of: impl Fn(Policy) -> u32) -> Self {
+        let quota_of = |policy: Policy| NonZeroU32::new(quota_of(policy)).unwrap_or(NonZeroU32::MIN);
         let limit = |policy: Policy| {
-            let quota = NonZeroU32::new(quota_of(policy)).unwrap_or(NonZeroU32::MIN);
+            let quota = quota_of(policy);
             let name = policy.terms().0;
             let text = format!("\"{name}\";q={quota};w={WINDOW_SECONDS}");
             Limit {
                 name,
                 quota: quota.get(),
                 policy: HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("")),
-                bucket: RateLimiter::dashmap(Quota::per_minute(quota)).with_middleware(),
+                bucket: bucket(quota),
             }
         };
         Self {
             limits: Policy::LIMITED.into_iter().map(limit).collect(),
+            refusals: bucket(quota_of(Policy::Refused)),
+            words: bucket(NonZeroU32::MIN),
             hasher: RandomState::new(),
             checks: AtomicU32::new(0),
             clock: DefaultClock::default(),
+        }
+    }
+
+    /// Counts a refused attempt (a wrong credential, a wrong signature) and says whether its answer is to wait.
+    pub fn refused(&self, address: IpAddr) -> bool {
+        self.forget_now_and_then(&self.refusals);
+        let key = self.hasher.hash_one(household(address));
+        if self.refusals.check_key(&key).is_ok() {
+            return false;
+        }
+        self.forget_now_and_then(&self.words);
+        if self.words.check_key(&key).is_ok() {
+            tracing::warn!(client.address = %address, attempts = REFUSALS_MAX,
+                "an address was refused more often in a minute than a mistake explains; its refusals are slowed");
+        }
+        true
+    }
+
+    fn forget_now_and_then(&self, bucket: &Bucket) {
+        if self.checks.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == FORGET_EVERY - 1 {
+            bucket.retain_recent();
         }
     }
 
@@ -119,9 +156,7 @@ impl RateLimits {
         let Some(limit) = at.and_then(|at| self.limits.get(at)) else {
             return Ok(None);
         };
-        if self.checks.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == FORGET_EVERY - 1 {
-            limit.bucket.retain_recent();
-        }
+        self.forget_now_and_then(&limit.bucket);
         match limit.bucket.check_key(&self.hasher.hash_one(caller)) {
             Ok(state) => Ok(Some(limit.drawn(state.remaining_burst_capacity()))),
             Err(not_until) => {
@@ -135,6 +170,20 @@ impl RateLimits {
                 Err(Box::new((problem, limit.drawn(0))))
             }
         }
+    }
+}
+
+/// A bucket for each caller.
+fn bucket(per_minute: NonZeroU32) -> Bucket {
+    RateLimiter::dashmap(Quota::per_minute(per_minute)).with_middleware()
+}
+
+/// Whom an address counts for: of IPv6, the network that one customer of a provider is given.
+#[must_use]
+pub const fn household(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(four) => four.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(six) => six.to_bits() >> 64 << 64,
     }
 }
 
@@ -196,6 +245,21 @@ mod tests {
             limits.draw(Policy::Operator, "key:a").is_ok(),
             "and so has another policy"
         );
+    }
+
+    #[test]
+    fn refusals_of_one_address_are_slowed_one_over_their_bound() {
+        let limits = RateLimits::default();
+        let guesser: IpAddr = "192.0.2.7".parse().unwrap();
+        for attempt in 1..=REFUSALS_MAX + 2 {
+            assert_eq!(limits.refused(guesser), attempt > REFUSALS_MAX, "{attempt}");
+        }
+        assert!(!limits.refused("192.0.2.8".parse().unwrap()), "another address is not");
+        let of_network = |host: u32| format!("2001:db8:0:1::{host:x}").parse().unwrap();
+        let slowed = (0..=REFUSALS_MAX)
+            .filter(|host| limits.refused(of_network(*host)))
+            .count();
+        assert_eq!(slowed, 1, "a network of IPv6 is one address");
     }
 
     #[test]

@@ -46,6 +46,7 @@ pub struct HttpMetrics {
     panics: Counter,
     credentials: Family<ReasonLabel, Counter>,
     signatures: Family<ReasonLabel, Counter>,
+    slowed: Counter,
     clock_findings: Counter,
     view_lag: Family<ViewLabel, Gauge>,
     view_age: Family<ViewLabel, Gauge>,
@@ -72,6 +73,9 @@ impl Default for HttpMetrics {
         registry.register("auth_refused", "Credentials refused, by reason", credentials.clone());
         let signatures = Family::<ReasonLabel, Counter>::default();
         registry.register("webhook_refused", "Webhooks refused, by reason", signatures.clone());
+        let slowed = Counter::default();
+        let help = "Refusals that waited because their address had too many; somebody may be guessing";
+        registry.register("refusals_slowed", help, slowed.clone());
         let view_lag = Family::<ViewLabel, Gauge>::default();
         registry.register(
             "view_lag_events",
@@ -103,6 +107,7 @@ impl Default for HttpMetrics {
             panics,
             credentials,
             signatures,
+            slowed,
             clock_findings,
             view_lag,
             view_age,
@@ -145,6 +150,11 @@ impl HttpMetrics {
             reason: reason.to_owned(),
         };
         self.signatures.get_or_create(&label).inc();
+    }
+
+    /// A refusal waited.
+    pub fn slowed(&self) {
+        self.slowed.inc();
     }
 
     /// A webhook was signed in our future.

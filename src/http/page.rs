@@ -206,7 +206,11 @@ mod tests {
             );
             assert!(read("/v1/x?state=new", &cursor[..at]).is_err());
         }
-        assert!(read("/v1/x?state=new", &"A".repeat(CURSOR_BYTES_MAX + 1)).is_err());
+        for (length, cursor_length, good) in [(365, 511, true), (366, 512, true), (367, 514, false)] {
+            let cursor = cursors.write("list", &"x".repeat(length)).unwrap();
+            assert_eq!(cursor.len(), cursor_length);
+            assert_eq!(cursors.read::<String>("list", Some(&cursor)).is_ok(), good, "{length}");
+        }
         assert!(
             Cursors::new(b"other")
                 .read::<(u64, String)>("/v1/x?state=new", Some(&cursor))

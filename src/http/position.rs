@@ -185,6 +185,14 @@ mod tests {
         assert_eq!(read("0.1, 3.7"), Some(2));
         assert_eq!(read("4.1"), None);
         assert_eq!(read("0.1,"), None);
+        for (count, good) in [
+            (POSITIONS_MAX - 1, true),
+            (POSITIONS_MAX, true),
+            (POSITIONS_MAX + 1, false),
+        ] {
+            let list = HeaderValue::from_str(&vec!["0.1"; count].join(",")).unwrap();
+            assert_eq!(positions(&list, 4).is_ok(), good, "{count}");
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt;
 
 use super::edge::REQUEST_TIME_MAX;
+use super::limits::household;
 use super::timed::{Counted, Requests, Timed, Times};
 
 /// Most connections of the process: each costs some 20 kB.
@@ -147,19 +148,20 @@ fn spawn(
     });
 }
 
-/// Open connections by address.
+/// Open connections by whom their addresses count for.
 #[derive(Default)]
-struct Callers(Mutex<HashMap<IpAddr, usize>>);
+struct Callers(Mutex<HashMap<u128, usize>>);
 
 struct Entry {
     callers: Arc<Callers>,
-    address: IpAddr,
+    caller: u128,
 }
 
 impl Callers {
     fn enter(self: &Arc<Self>, address: IpAddr, bounds: &Bounds) -> Option<Entry> {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = open.entry(address).or_default();
+        let caller = household(address);
+        let count = open.entry(caller).or_default();
         // Loopback is the machine's own proxy or a bench: the bound of the process holds there.
         let for_many = address.is_loopback() || bounds.proxies.iter().any(|network| network.contains(&address));
         if *count >= bounds.per_address && !for_many {
@@ -168,7 +170,7 @@ impl Callers {
         *count += 1;
         Some(Entry {
             callers: self.clone(),
-            address,
+            caller,
         })
     }
 }
@@ -176,10 +178,10 @@ impl Callers {
 impl Drop for Entry {
     fn drop(&mut self) {
         let mut open = self.callers.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&self.address) {
+        if let Some(count) = open.get_mut(&self.caller) {
             *count -= 1;
             if *count == 0 {
-                open.remove(&self.address);
+                open.remove(&self.caller);
             }
         }
     }
@@ -191,16 +193,21 @@ mod tests {
 
     #[test]
     fn one_address_gets_its_share_and_gives_it_back() {
-        let callers = Arc::new(Callers::default());
-        let address: IpAddr = "192.0.2.7".parse().unwrap();
         let bounds = Bounds::default();
-        let held: Vec<_> = (0..CONNECTIONS_PER_ADDRESS_MAX)
-            .map(|_| callers.enter(address, &bounds).unwrap())
-            .collect();
-        assert!(callers.enter(address, &bounds).is_none());
-        assert!(callers.enter("192.0.2.8".parse().unwrap(), &bounds).is_some());
-        drop(held);
-        assert!(callers.enter(address, &bounds).is_some());
+        let four: fn(usize) -> IpAddr = |_| "192.0.2.7".parse().unwrap();
+        let six: fn(usize) -> IpAddr = |host| format!("2001:db8:0:1::{host:x}").parse().unwrap();
+        for of in [four, six] {
+            let callers = Arc::new(Callers::default());
+            let held: Vec<_> = (0..CONNECTIONS_PER_ADDRESS_MAX)
+                .map(|host| callers.enter(of(host), &bounds).unwrap())
+                .collect();
+            assert!(callers.enter(of(CONNECTIONS_PER_ADDRESS_MAX), &bounds).is_none());
+            for other in ["192.0.2.8", "2001:db8:0:2::1"] {
+                assert!(callers.enter(other.parse().unwrap(), &bounds).is_some(), "{other}");
+            }
+            drop(held);
+            assert!(callers.enter(of(0), &bounds).is_some());
+        }
     }
 
     #[test]

@@ -90,6 +90,11 @@ impl App {
         Self::on(TestStore::sqlite(), RateLimits::default()).await
     }
 
+    /// On SQLite with request limits of the test's own.
+    pub(super) async fn limited(limits: RateLimits) -> Self {
+        Self::on(TestStore::sqlite(), limits).await
+    }
+
     /// One on every store this machine offers, without request limits.
     pub(super) async fn all() -> Vec<Self> {
         let mut all = Vec::new();
@@ -159,6 +164,11 @@ impl App {
             _runner: runner,
             _store: store,
         }
+    }
+
+    /// Its routes.
+    pub(super) fn router(&self) -> Router {
+        self.router.clone()
     }
 
     /// Sets its clock this much after [`NOW`].

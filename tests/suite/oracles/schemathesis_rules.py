@@ -8,6 +8,7 @@ import atexit
 import collections
 import re
 import sys
+import uuid
 
 import schemathesis
 
@@ -24,8 +25,21 @@ RULES = [
     (r"^GET ", "malformed-request", "?to", "from and to lie at most ten years apart"),
     (r"^POST /v1/webhook-inbox-replays$", "validation-failed", "/filter/to", "the same in a body"),
     (r"^POST /v1/api-keys$", "validation-failed", "/expires_at", "a key ends in the future, and time passes"),
-    (r"^(POST|PUT) ", "idempotency-key-reused", None, "an Idempotency-Key belongs to the first body it came with"),
 ]
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    """Takes what is sure to be refused out of the way of what else a request says, so that the rest is judged too."""
+    if case.meta is None or not case.meta.generation.mode.is_positive:
+        return
+    if case.query and "cursor" in case.query and len(case.query) > 1:
+        del case.query["cursor"]
+    if isinstance(case.body, dict) and isinstance(case.body.get("expires_at"), str):
+        case.body["expires_at"] = "2999-12-31T23:59:59Z"
+    # A key belongs to the first body it came with; the fuzzer sends the same few with every body.
+    if case.headers and "Idempotency-Key" in case.headers:
+        case.headers["Idempotency-Key"] = str(uuid.uuid4())
 
 
 judged = collections.Counter()
