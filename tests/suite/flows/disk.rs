@@ -5,10 +5,12 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use sqlx::{Connection, Executor, PgConnection};
 use tempfile::TempDir;
 
 use crate::support::ledger::{Tables, faults};
-use crate::support::server::Launch;
+use crate::support::postgres::{OwnServer, run_as};
+use crate::support::server::{Launch, Server};
 use crate::support::{TestStore, skipped, stripe};
 
 /// Size of the small disk; the ledger and its write-ahead log need about 1 MB empty.
@@ -16,6 +18,9 @@ const DISK: &str = "size=24m";
 
 /// What keeps the disk nearly full until it is deleted.
 const BALLAST_BYTES: usize = 16 * 1024 * 1024;
+
+/// What is left for the tables of the Postgres case to grow into.
+const ROOM_BYTES: usize = 2 * 1024 * 1024;
 
 /// Most deliveries sent to fill the rest.
 const FILL_MAX: u32 = 20_000;
@@ -27,7 +32,7 @@ const SPACE_WAIT: Duration = Duration::from_secs(30);
 struct SmallDisk(TempDir);
 
 impl SmallDisk {
-    fn mount() -> Option<Self> {
+    fn mount(what: &str) -> Option<Self> {
         let place = TempDir::new().expect("a directory");
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", DISK, "tmpfs"])
@@ -36,7 +41,7 @@ impl SmallDisk {
         if mounted.is_ok_and(|output| output.status.success()) {
             return Some(Self(place));
         }
-        skipped("a full disk on SQLite: mounting a small disk needs root");
+        skipped(&format!("{what}: mounting a small disk needs root"));
         None
     }
 
@@ -51,16 +56,10 @@ impl Drop for SmallDisk {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_refuses_writes_keeps_reads_and_loses_nothing() {
-    let Some(disk) = SmallDisk::mount() else { return };
-    let store = TestStore::sqlite();
-    let launch = Launch::new(&store).in_directory(disk.path());
-    let server = launch.start().await;
-    let ballast = disk.path().join("ballast");
-    std::fs::write(&ballast, vec![0; BALLAST_BYTES]).expect("space for the ballast");
-
-    // (1) deliveries until the disk is full: 200 while there is space, then 503, nothing else
+/// 1. Deliveries until the disk is full: 200 while there is space, then 503 and nothing else.
+/// 2. Questions are answered all the time.
+/// 3. Space comes back: the same delivery is accepted, without a restart, and nothing is lost.
+async fn fill_and_free(server: &Server, tables: &mut Tables, ballast: &Path) {
     let mut acknowledged = BTreeSet::new();
     let mut refused = None;
     for version in 0..FILL_MAX {
@@ -72,23 +71,17 @@ async fn a_full_disk_refuses_writes_keeps_reads_and_loses_nothing() {
             acknowledged.insert(id);
             continue;
         }
-        assert_eq!(
-            answer.status,
-            503,
-            "{}\n{}",
-            String::from_utf8_lossy(&answer.body),
-            server.log()
-        );
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        assert_eq!(answer.status, 503, "{text}\n{}", server.log());
         assert_eq!(answer.json()["code"], "store-unavailable");
         refused = Some((id, body));
         break;
     }
     let (id, body) = refused.expect("the disk never filled");
-    // (2) reads go on
     let shown = server.get("/v1/tenants/tenant-000001/subscription").await;
     assert_eq!(shown["status"], "active");
-    // (3) space comes back: the same delivery is accepted, without a restart
-    std::fs::remove_file(&ballast).expect("the ballast");
+    server.get("/v1/webhook-inbox?limit=1").await;
+    std::fs::remove_file(ballast).expect("the ballast");
     let begin = Instant::now();
     while server.deliver(&body).await.status != 200 {
         assert!(begin.elapsed() < SPACE_WAIT, "never accepted again:\n{}", server.log());
@@ -96,6 +89,66 @@ async fn a_full_disk_refuses_writes_keeps_reads_and_loses_nothing() {
     }
     acknowledged.insert(id);
     server.settled().await;
-    let found = faults(&mut Tables::open(None, disk.path()).await, &acknowledged).await;
+    let found = faults(tables, &acknowledged).await;
     assert!(found.is_empty(), "{} faults: {found:?}\n{}", found.len(), server.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_refuses_writes_keeps_reads_and_loses_nothing() {
+    let Some(disk) = SmallDisk::mount("a full disk on SQLite") else {
+        return;
+    };
+    let store = TestStore::sqlite();
+    let launch = Launch::new(&store).in_directory(disk.path());
+    let server = launch.start().await;
+    let ballast = disk.path().join("ballast");
+    std::fs::write(&ballast, vec![0; BALLAST_BYTES]).expect("space for the ballast");
+    let mut tables = Tables::open(None, disk.path()).await;
+    fill_and_free(&server, &mut tables, &ballast).await;
+}
+
+/// The tables alone lie on the small disk: a Postgres server that cannot write its own log goes down and is an outage
+/// (`flows::outage`).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_under_postgres_refuses_writes_keeps_reads_and_loses_nothing() {
+    let Some(disk) = SmallDisk::mount("a full disk on Postgres") else {
+        return;
+    };
+    let Some(postgres) = OwnServer::start() else { return };
+    if let Some((user, group)) = run_as() {
+        std::os::unix::fs::chown(disk.path(), Some(user), Some(group)).expect("the disk handed to postgres");
+    }
+    let store = TestStore::on_server(&postgres.url()).await;
+    let url = store.url().expect("a URL");
+    let name = url.rsplit('/').next().expect("a name");
+    let mut connection = PgConnection::connect(&format!("{}/postgres", postgres.url()))
+        .await
+        .expect("the server");
+    for sql in [
+        format!("create tablespace small location '{}'", disk.path().display()),
+        format!("alter database {name} set tablespace small"),
+    ] {
+        connection
+            .execute(sql.as_str())
+            .await
+            .unwrap_or_else(|error| panic!("{error}: {sql}"));
+    }
+    let server = Launch::new(&store).start().await;
+    let ballast = disk.path().join("ballast");
+    let free = free_bytes(disk.path());
+    std::fs::write(&ballast, vec![0; free - ROOM_BYTES]).expect("space for the ballast");
+    let mut tables = Tables::open(Some(url), store.data_dir()).await;
+    fill_and_free(&server, &mut tables, &ballast).await;
+}
+
+/// What is left on a disk, as `df` says it.
+fn free_bytes(path: &Path) -> usize {
+    let output = Command::new("df")
+        .args(["--output=avail", "-B1"])
+        .arg(path)
+        .output()
+        .expect("df");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let free = text.lines().nth(1).and_then(|line| line.trim().parse().ok());
+    free.unwrap_or_else(|| panic!("{text}"))
 }

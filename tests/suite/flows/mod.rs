@@ -14,4 +14,5 @@ mod powercut;
 mod receive;
 mod restore;
 mod samples;
+mod stock_loaders;
 mod world;

@@ -145,7 +145,7 @@ pub(crate) fn binaries() -> Option<PathBuf> {
 }
 
 /// The user to run Postgres as: it refuses root, so root hands over to `postgres`, else to `nobody`.
-fn run_as() -> Option<(u32, u32)> {
+pub(crate) fn run_as() -> Option<(u32, u32)> {
     let id = Command::new("id").arg("-u").output().expect("id").stdout;
     if String::from_utf8_lossy(&id).trim() != "0" {
         return None;

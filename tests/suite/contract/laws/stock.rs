@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use cqrs_es::event_sink::EventSink;
 use cqrs_es::persist::{PersistedEventStore, QueryReplay};
 use cqrs_es::{Aggregate, CqrsFramework, DomainEvent, EventEnvelope, EventStore, Query};
+use projections::db::{Conn, DbError};
 use projections::log::read_stream;
 use serde::{Deserialize, Serialize};
 use sqlite_es::SqliteEventRepository;
@@ -124,6 +125,30 @@ async fn a_stock_conflict_may_have_recorded_its_events() {
         recorded, 2,
         "and the event is there all the same: a retry would double it"
     );
+}
+
+/// The pool of the stock crate syncs no commit, and has ten connections that all write; ours syncs every commit, and
+/// has one. What that loses at a power cut is shown in `flows::powercut`.
+#[tokio::test]
+async fn the_stock_pool_does_not_sync_a_commit_and_ours_does() {
+    const FULL: i64 = 2;
+    let folder = TempDir::new().unwrap();
+    let url = format!("sqlite://{}?mode=rwc", folder.path().join("stock.db").display());
+    let stock = sqlite_es::default_sqlite_pool(&url).await;
+    let of_stock: i64 = sqlx::query_scalar("pragma synchronous")
+        .fetch_one(&stock)
+        .await
+        .unwrap();
+    assert_ne!(of_stock, FULL, "the fault is gone");
+    let store = TestStore::sqlite();
+    let db = open(&store).await;
+    let of_ours = db.write(0, |conn| {
+        Box::pin(async move {
+            let Conn::Sqlite(conn) = conn else { panic!("SQLite") };
+            Ok::<i64, DbError>(sqlx::query_scalar("pragma synchronous").fetch_one(conn).await?)
+        })
+    });
+    assert_eq!(of_ours.await.unwrap(), FULL);
 }
 
 struct Counted(Arc<AtomicUsize>);

@@ -1,6 +1,6 @@
 //! Which part of the code may name which: the arrows between packages, and the borders inside the service.
 
-use super::super::source::{blank, line_of, without_tests};
+use super::super::source::{blank, line_of, without_tests, words};
 use super::{Faults, code_of, production};
 
 /// Which folder must not name which crate or module, and where that belongs.
@@ -183,4 +183,43 @@ fn every_border_finds_every_name_it_forbids() {
             assert_eq!(found.len(), usize::from(view != other), "{other} in {view}");
         }
     }
+}
+
+/// What cqrs-es and its stores offer and we never call; each has a test in tests/suite/contract/laws/stock.rs or a
+/// reason in docs/decisions/0004-our-own-append.md.
+pub(super) fn no_stock_store(path: &str, text: &str) -> Faults {
+    const STOCK: [(&str, &str); 8] = [
+        (
+            "new_snapshot_store",
+            "new_event_store: snapshots apply new events twice",
+        ),
+        (
+            "new_aggregate_store",
+            "ledger::append: it reports conflicts after the commit",
+        ),
+        (
+            "QueryReplay",
+            "projections::rebuild: it answers Ok though reading failed",
+        ),
+        ("GenericQuery", "a projection with a checkpoint: it drops errors"),
+        (
+            "CqrsFramework",
+            "load, decide and ledger::append: it writes views after the commit",
+        ),
+        (
+            "default_sqlite_pool",
+            "Db::open: it loses acknowledged commits at a power cut",
+        ),
+        ("default_postgress_pool", "Db::open: it has no time limits"),
+        ("default_postgres_pool", "Db::open: it has no time limits"),
+    ];
+    if !production(path) {
+        return Vec::new();
+    }
+    let code = code_of(text);
+    let found = STOCK.iter().flat_map(|(name, instead)| {
+        let at = words(&code, name).into_iter();
+        at.map(move |at| (at, format!("`{name}` in production code; use {instead}")))
+    });
+    found.map(|(at, message)| (line_of(&code, at), message)).collect()
 }

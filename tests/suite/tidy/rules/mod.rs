@@ -62,6 +62,14 @@ pub(super) const RULES: &[(&str, Rule, (&str, &str))] = &[
         ),
     ),
     (
+        "stock",
+        borders::no_stock_store,
+        (
+            "src/ledger/x.rs",
+            "//! X.\nfn f() { PersistedEventStore::new_snapshot_store(r, 9) }",
+        ),
+    ),
+    (
         "stripe-path",
         borders::stripe_paths,
         ("src/http/x.rs", "//! X.\nlet a = v[\"cancel_at_period_end\"];"),
