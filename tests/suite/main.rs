@@ -13,6 +13,7 @@ mod catalogue;
 mod cli;
 mod contract;
 mod flows;
+mod fuzz;
 mod harness;
 mod http;
 mod oracles;
