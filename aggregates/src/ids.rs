@@ -167,6 +167,9 @@ fn tenant_rule(kind: &'static str, text: &str) -> Result<(), IdError> {
     if text == "me" || text.starts_with("cus_") {
         return Err(refuse(kind, "`me` and names that begin with `cus_` are reserved", text));
     }
+    if matches!(text, "." | "..") {
+        return Err(refuse(kind, "`.` and `..` are steps of a path, not names in it", text));
+    }
     Ok(())
 }
 
@@ -224,7 +227,7 @@ mod tests {
 
     #[test]
     fn reserved_and_malformed_tenants_are_refused() {
-        for bad in ["", "me", "cus_123", "a b", "a/b", "ä", &"x".repeat(129)] {
+        for bad in ["", "me", "cus_123", "a b", "a/b", ".", "..", "ä", &"x".repeat(129)] {
             assert!(TenantId::parse(bad).is_err(), "{bad}");
         }
         for good in ["acme", "ME", "org:42", "a.b-c_d", &"x".repeat(128)] {

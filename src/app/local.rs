@@ -75,8 +75,12 @@ pub fn pepper(configured: Option<&SecretString>, data_dir: &Path) -> Result<Secr
         return Ok(SecretString::from(pepper.expose_secret()));
     }
     let path = data_dir.join(PEPPER_FILE);
-    if let Ok(text) = std::fs::read_to_string(&path) {
-        return Ok(SecretString::from(text.trim()));
+    match std::fs::read_to_string(&path) {
+        // A process that ended while it made the file leaves it empty; no key was made with it.
+        Ok(text) if text.is_empty() => std::fs::remove_file(&path).map_err(|e| AppError::file(&path, &e))?,
+        Ok(text) => return Ok(SecretString::from(text.trim())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(AppError::file(&path, &error)),
     }
     let text = random_text()?;
     write_private(&path, &text)?;

@@ -50,8 +50,18 @@ pub enum AppError {
     /// The system refuses a thread, or one ended badly.
     #[error("a thread of the service cannot be used: {0}; raise the limit of threads or of memory")]
     Thread(std::io::Error),
+    /// The data directory cannot be made.
+    #[error(
+        "the data directory {path} cannot be made: {source}; choose another with store.data_dir, or let it be made"
+    )]
+    DataDir {
+        /// The directory.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// A file of this machine cannot be used.
-    #[error("{path} cannot be used: {reason}")]
+    #[error("{path} cannot be used: {reason}; check that it is a file and may be read and written")]
     File {
         /// The file.
         path: PathBuf,

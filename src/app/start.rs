@@ -113,7 +113,10 @@ pub fn prepare_data_dir(path: &Path) -> Result<(), AppError> {
     }
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true).mode(0o700);
-    builder.create(path).map_err(|e| AppError::file(path, &e))
+    builder.create(path).map_err(|source| AppError::DataDir {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 impl Core {

@@ -182,7 +182,7 @@ impl Api {
         Ok(Called::Ended(if status.is_success() {
             Ok(Answer { status, body })
         } else {
-            Err(refused(status, &body))
+            Err(refused(status, &body, path))
         }))
     }
 
@@ -234,8 +234,27 @@ impl Api {
     }
 }
 
+/// Which command lists what an address like this one names.
+fn list_of(path: &Path) -> Option<&'static str> {
+    [
+        ("/v1/webhook-inbox/", "subledger inbox list"),
+        ("/v1/audit/events/", "subledger events show"),
+        ("/v1/api-keys/", "subledger keys list"),
+        ("/v1/projections/", "subledger projections list"),
+    ]
+    .into_iter()
+    .find(|(start, _)| path.0.starts_with(start))
+    .map(|(_, list)| list)
+}
+
 /// A problem answer as a message, with its errors by field.
-fn refused(status: StatusCode, body: &Value) -> Failure {
+fn refused(status: StatusCode, body: &Value, path: &Path) -> Failure {
+    if let (StatusCode::NOT_FOUND, Some(list)) = (status, list_of(path)) {
+        return Failure::new(
+            Exit::Failed,
+            format!("there is no {}; `{list}` shows what there is", path.0),
+        );
+    }
     let word = |pointer| body.pointer(pointer).and_then(Value::as_str);
     let mut message = match (word("/title"), word("/detail")) {
         (Some(title), Some(detail)) if title != detail => format!("{title}: {detail}"),
@@ -285,12 +304,20 @@ mod tests {
     fn a_problem_is_told_with_its_fields_and_its_exit() {
         let body = json!({ "title": "Validation failed", "detail": "see errors", "request_id": "r1",
             "errors": [{ "pointer": "/name", "detail": "must not be blank" }] });
-        let failure = refused(StatusCode::UNPROCESSABLE_ENTITY, &body);
+        let path = Path::of(&["v1", "webhook-inbox", "default", "evt_1"]);
+        let failure = refused(StatusCode::UNPROCESSABLE_ENTITY, &body, &path);
         assert_eq!(failure.exit, Exit::Usage);
         assert_eq!(
             failure.message,
             "Validation failed: see errors\n  /name must not be blank (request r1)"
         );
-        assert_eq!(refused(StatusCode::SERVICE_UNAVAILABLE, &Value::Null).exit, Exit::Store);
+        assert_eq!(
+            refused(StatusCode::SERVICE_UNAVAILABLE, &Value::Null, &path).exit,
+            Exit::Store
+        );
+        assert_eq!(
+            refused(StatusCode::NOT_FOUND, &body, &path).message,
+            "there is no /v1/webhook-inbox/default/evt_1; `subledger inbox list` shows what there is"
+        );
     }
 }

@@ -56,10 +56,21 @@ pub(super) struct Filter {
     kind: Option<String>,
 }
 
+/// An event's address, as every list of events shows it.
+fn address(text: &str) -> Result<String, String> {
+    let parts = text.split_once('.');
+    let is_one = parts.is_some_and(|(part, position)| part.parse::<u32>().is_ok() && position.parse::<u64>().is_ok());
+    if is_one {
+        Ok(text.to_owned())
+    } else {
+        Err("an event's address is <part>.<position>, for instance 0.17".to_owned())
+    }
+}
+
 #[derive(Debug, Args)]
 pub(super) struct Show {
     /// One event, as <part>.<position>
-    #[arg(conflicts_with_all = ["tenant", "stream", "kind", "as_of"])]
+    #[arg(value_parser = address, conflicts_with_all = ["tenant", "stream", "kind", "as_of"])]
     position: Option<String>,
     #[command(flatten)]
     filter: Filter,

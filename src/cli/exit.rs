@@ -91,7 +91,7 @@ impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
         let exit = match &error {
             OpenError::Url { .. } | OpenError::UnsafeServer { .. } => Exit::Config,
-            OpenError::Schema { .. } | OpenError::Mismatch { .. } => Exit::Schema,
+            OpenError::Schema { .. } | OpenError::Mismatch { .. } | OpenError::Rights { .. } => Exit::Schema,
             OpenError::Head { .. } => Exit::Found,
             OpenError::Locked { .. }
             | OpenError::Io { .. }
@@ -123,7 +123,11 @@ impl From<AppError> for Failure {
             AppError::Plans(error) => return error.into(),
             AppError::Registry(error) => return error.into(),
             AppError::Secret(_) | AppError::Portal(_) | AppError::Pepper(_) | AppError::WorkerOnSqlite => Exit::Config,
-            AppError::File { .. } | AppError::Listen { .. } | AppError::Thread(_) | AppError::Random => Exit::Failed,
+            AppError::DataDir { .. }
+            | AppError::File { .. }
+            | AppError::Listen { .. }
+            | AppError::Thread(_)
+            | AppError::Random => Exit::Failed,
         };
         Self::new(exit, error.to_string())
     }

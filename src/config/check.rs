@@ -193,7 +193,7 @@ fn secrets(values: &Values, key: &str) -> Result<Vec<SecretString>, ConfigError>
         return Ok(Vec::new());
     };
     let parts: Vec<&str> = value.text.split(',').map(str::trim).collect();
-    if parts.iter().any(|part| part.is_empty()) {
+    if parts.iter().any(|part| part.is_empty() || *part == "whsec_") {
         return Err(ConfigError::invalid(
             key,
             "has a blank entry: an endpoint with a blank secret would be open",

@@ -149,6 +149,9 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Ids<T> 
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        if parts.uri.path().contains("%00") {
+            return Err(Problem::not_found());
+        }
         let parsed = Path::<T>::from_request_parts(parts, state).await;
         parsed.map(|Path(value)| Self(value)).map_err(|_| Problem::not_found())
     }

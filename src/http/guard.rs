@@ -268,6 +268,11 @@ fn known_query(known: &[String], query: Option<&str>) -> Answer<()> {
                 Problem::malformed(format!("the query parameter {name:?} is unknown")).at(format!("?{name}"), detail)
             );
         }
+        // No text of ours holds a NUL, and Postgres takes none even to compare with.
+        if pair.contains("%00") {
+            let detail = "a text without the character NUL is needed".to_owned();
+            return Err(Problem::malformed(detail.clone()).at(format!("?{name}"), detail));
+        }
         if seen.contains(&name) {
             return Err(Problem::malformed(format!(
                 "the query parameter {name:?} is given twice"

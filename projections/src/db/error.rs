@@ -129,7 +129,8 @@ fn class_of_sqlite(code: Option<&str>) -> Class {
 fn class_of_sqlstate(code: Option<&str>) -> Class {
     match code.unwrap_or_default() {
         "40001" | "40P01" | "53200" | "53300" | "55P03" | "57014" | "25P03" => Class::Transient,
-        "57P01" | "57P02" | "57P03" => Class::Connection,
+        // Going down or coming up; a database or a role the server does not know.
+        "57P01" | "57P02" | "57P03" | "3D000" | "28000" | "28P01" => Class::Connection,
         "53100" => Class::Full,
         // A damaged page or index, or a failed read or write of the server's own files.
         "XX001" | "XX002" | "58030" => Class::Fatal,
@@ -212,6 +213,15 @@ impl DbError {
         None
     }
 
+    /// Did Postgres refuse for lack of rights?
+    pub(super) fn is_for_lack_of_rights(&self) -> bool {
+        let code = self
+            .source
+            .as_ref()
+            .and_then(|source| source.as_database_error()?.code());
+        code.is_some_and(|code| code == "42501")
+    }
+
     /// May the same bytes be sent again under the same inbox key?
     #[must_use]
     pub const fn is_repeatable(&self) -> bool {
@@ -237,6 +247,12 @@ pub enum OpenError {
     Url {
         /// Why.
         reason: String,
+    },
+    /// The role may not do what serving needs.
+    #[error("{message}; run `subledger migrate --grant ROLE` as the role that owns the tables")]
+    Rights {
+        /// What Postgres said.
+        message: String,
     },
     /// Another process has the SQLite file.
     #[error("{path} is in use by {holder}; one process at a time may write it: stop that one, or use its API")]
@@ -323,6 +339,8 @@ mod tests {
             ("40001", Class::Transient),
             ("57014", Class::Transient),
             ("57P01", Class::Connection),
+            ("3D000", Class::Connection),
+            ("28P01", Class::Connection),
             ("08006", Class::Connection),
             ("53100", Class::Full),
             ("XX001", Class::Fatal),

@@ -1,16 +1,15 @@
 //! Which migrations a ledger has and which it lacks, without changing anything.
 
 use std::path::Path;
-use std::str::FromStr;
 
 use sqlx::migrate::Migrator;
-use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, PgConnection, SqliteConnection};
+use sqlx::{ConnectOptions, PgConnection};
 
 use super::DbConfig;
-use super::error::OpenError;
+use super::error::{DbError, FileError, OpenError};
 use super::meta::{POSTGRES, SQLITE};
+use super::postgres::connect_unlimited;
 
 /// One migration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,15 +30,13 @@ pub async fn migrations(config: &DbConfig) -> Result<Vec<Migration>, OpenError> 
         if !Path::new(path).exists() {
             return Ok(list(&SQLITE, &[]));
         }
-        let options = SqliteConnectOptions::new().filename(path).read_only(true);
-        let mut connection = options.connect().await?;
-        let applied = applied_sqlite(&mut connection).await?;
+        let applied = applied_sqlite(path).await.map_err(|source| FileError {
+            path: path.to_owned(),
+            source,
+        })?;
         return Ok(list(&SQLITE, &applied));
     }
-    let options = PgConnectOptions::from_str(url).map_err(|error| OpenError::Url {
-        reason: error.to_string(),
-    })?;
-    let mut connection = options.connect().await?;
+    let mut connection = connect_unlimited(url).await?;
     let applied = applied_postgres(&mut connection).await?;
     Ok(list(&POSTGRES, &applied))
 }
@@ -53,15 +50,17 @@ fn list(migrator: &Migrator, applied: &[i64]) -> Vec<Migration> {
     migrator.iter().map(one).collect()
 }
 
-async fn applied_sqlite(connection: &mut SqliteConnection) -> Result<Vec<i64>, OpenError> {
+async fn applied_sqlite(path: &str) -> Result<Vec<i64>, DbError> {
+    let options = SqliteConnectOptions::new().filename(path).read_only(true);
+    let mut connection = options.connect().await?;
     let known: i64 = sqlx::query_scalar("select count(*) from sqlite_master where name = '_sqlx_migrations'")
-        .fetch_one(&mut *connection)
+        .fetch_one(&mut connection)
         .await?;
     if known == 0 {
         return Ok(Vec::new());
     }
     Ok(sqlx::query_scalar("select version from _sqlx_migrations where success")
-        .fetch_all(connection)
+        .fetch_all(&mut connection)
         .await?)
 }
 

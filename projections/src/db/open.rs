@@ -6,7 +6,7 @@ use sqlx::migrate::Migrator;
 use sqlx::{Connection, PgConnection, Row, SqliteConnection};
 use uuid::Uuid;
 
-use super::error::{DbError, FileError, OpenError};
+use super::error::{Class, DbError, FileError, OpenError};
 use super::meta::{self, LedgerMeta, PARTS_POSTGRES, PARTS_SQLITE};
 use super::postgres::{self, Postgres};
 use super::value::{at_from_chrono, at_from_micros, part_to_sql, position_from_sql};
@@ -43,6 +43,10 @@ type Opened = (Store, LedgerMeta, Vec<String>);
 async fn open_sqlite(config: &DbConfig, url: &str) -> Result<Opened, OpenError> {
     let path = sqlite::path_of(url)?;
     match open_file(config, url).await {
+        Err(OpenError::Db(source)) if source.class == Class::Connection => Err(OpenError::Io {
+            path,
+            source: std::io::Error::other(source.message),
+        }),
         Err(OpenError::Db(source)) => Err(FileError { path, source }.into()),
         opened => opened,
     }
@@ -128,7 +132,17 @@ async fn read_meta_sqlite(connection: &mut SqliteConnection) -> Result<LedgerMet
     })
 }
 
+/// Opens the databases; a lack of rights is told with how to give them.
 async fn open_postgres(config: &DbConfig) -> Result<Opened, OpenError> {
+    match open_databases(config).await {
+        Err(OpenError::Db(error)) if error.is_for_lack_of_rights() => Err(OpenError::Rights {
+            message: error.message.into_owned(),
+        }),
+        opened => opened,
+    }
+}
+
+async fn open_databases(config: &DbConfig) -> Result<Opened, OpenError> {
     let mut warnings = Vec::new();
     let mut databases = Vec::new();
     let mut meta = None;

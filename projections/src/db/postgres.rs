@@ -8,13 +8,15 @@ use futures::future::BoxFuture;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
 
-use super::error::{DbError, OpenError};
+use super::error::{Class, DbError, OpenError};
 use crate::failpoint;
 
 /// How long a request waits for a connection before it is answered 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections for rebuild, import and verify, which have no statement limit.
 const BULK_CONNECTIONS: u32 = 8;
+/// How long a server may take to answer at start: one that recovers from a crash answers at once that it does.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Idle connections are given back to the server.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
@@ -58,7 +60,13 @@ fn unlimited(options: PgConnectOptions) -> PgConnectOptions {
 
 /// A connection for migrations: no statement limit, and closing it lets go of the migration lock.
 pub(super) async fn connect_unlimited(url: &str) -> Result<PgConnection, OpenError> {
-    Ok(unlimited(options(url)?).connect().await?)
+    let options = unlimited(options(url)?);
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await;
+    let silent = |_| {
+        let message = "something takes the connection there and does not answer as Postgres does";
+        DbError::of(Class::Connection, message)
+    };
+    Ok(connected.map_err(silent)??)
 }
 
 pub(super) fn pools(url: &str, connections: u32) -> Result<Database, OpenError> {

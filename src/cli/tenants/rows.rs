@@ -10,6 +10,7 @@ use aggregates::money::Currency;
 use serde_json::{Map, Value};
 
 use super::super::exit::{Exit, Failure};
+use crate::process::import::{METADATA_CHARS_MAX, METADATA_ENTRIES_MAX, TEXT_CHARS_MAX};
 
 /// Largest import file, in bytes: it is read as a stream, but its errors and its report are not.
 pub(super) const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -100,15 +101,7 @@ fn csv_rows(file: File, path: &Path) -> Result<Vec<Read1>, Failure> {
         .headers()
         .map_err(|error| Failure::new(Exit::Usage, format!("{}: {error}", path.display())))?
         .clone();
-    let known = |name: &str| FIELDS.contains(&name) || name.starts_with("metadata.");
-    if let Some(unknown) = headers.iter().find(|name| !known(name.trim_start_matches('\u{feff}'))) {
-        let message = format!(
-            "{}: the column {unknown:?} is not known; use {}, or metadata.<key>",
-            path.display(),
-            FIELDS.join(", ")
-        );
-        return Err(Failure::usage(message));
-    }
+    check_headers(&headers).map_err(|message| Failure::usage(format!("{}: {message}", path.display())))?;
     let mut rows = Vec::new();
     for (index, record) in reader.records().enumerate() {
         let line = index as u64 + 2;
@@ -116,6 +109,11 @@ fn csv_rows(file: File, path: &Path) -> Result<Vec<Read1>, Failure> {
             Ok(record) if record.len() != headers.len() => Err(RowError {
                 line: record.position().map_or(line, csv::Position::line),
                 message: format!("has {} fields, the header has {}", record.len(), headers.len()),
+            }),
+            // A quote that is not closed would take the rows after it for a part of its cell.
+            Ok(record) if record.iter().any(|cell| cell.contains(['\n', '\r'])) => Err(RowError {
+                line: record.position().map_or(line, csv::Position::line),
+                message: "a cell goes on in the next line; close its quote, or write the text in one line".to_owned(),
             }),
             Ok(record) => csv_row(&headers, &record, record.position().map_or(line, csv::Position::line)),
             Err(error) => Err(RowError {
@@ -125,6 +123,30 @@ fn csv_rows(file: File, path: &Path) -> Result<Vec<Read1>, Failure> {
         });
     }
     Ok(rows)
+}
+
+/// The first line must name the columns, each once, `tenant` among them.
+fn check_headers(headers: &csv::StringRecord) -> Result<(), String> {
+    let names: Vec<&str> = headers.iter().map(|name| name.trim_start_matches('\u{feff}')).collect();
+    let use_these = format!("use {}, or metadata.<key>", FIELDS.join(", "));
+    if names.iter().all(|name| name.is_empty()) {
+        return Err(format!(
+            "it is empty; its first line must name the columns: {use_these}"
+        ));
+    }
+    for (at, name) in names.iter().enumerate() {
+        if !FIELDS.contains(name) && name.strip_prefix("metadata.").is_none_or(str::is_empty) {
+            return Err(format!("the column {name:?} is not known; {use_these}"));
+        }
+        if names[..at].contains(name) {
+            return Err(format!("the column {name:?} is there twice; keep one of them"));
+        }
+    }
+    if names.contains(&"tenant") {
+        Ok(())
+    } else {
+        Err(format!("there is no column tenant; {use_these}"))
+    }
 }
 
 fn csv_row(headers: &csv::StringRecord, record: &csv::StringRecord, line: u64) -> Read1 {
@@ -210,14 +232,43 @@ fn row(mut fields: Map<String, Value>, line: u64) -> Read1 {
     if let Some(currency) = text("currency") {
         Currency::parse(currency).map_err(|error| wrong(error.to_string()))?;
     }
-    if fields.get("metadata").is_some_and(|metadata| !metadata.is_object()) {
-        return Err(wrong("metadata must be a JSON object".to_owned()));
+    for name in ["name", "email"] {
+        let is_plain = |text: &str| text.chars().count() <= TEXT_CHARS_MAX && !text.chars().any(char::is_control);
+        if !text(name).is_none_or(is_plain) {
+            return Err(wrong(format!(
+                "{name} must be at most {TEXT_CHARS_MAX} characters without control characters"
+            )));
+        }
     }
+    check_metadata(fields.get("metadata")).map_err(wrong)?;
     Ok(Row {
         line,
         tenant,
         body: Value::Object(fields),
     })
+}
+
+/// As the API will check it, so that a dry run says what a run would.
+fn check_metadata(metadata: Option<&Value>) -> Result<(), String> {
+    let Some(metadata) = metadata else { return Ok(()) };
+    let Some(entries) = metadata.as_object() else {
+        return Err("metadata must be a JSON object".to_owned());
+    };
+    if entries.len() > METADATA_ENTRIES_MAX {
+        return Err(format!("metadata has more than {METADATA_ENTRIES_MAX} entries"));
+    }
+    for (key, value) in entries {
+        match value.as_str() {
+            None => return Err(format!("metadata {key:?} must be a text")),
+            Some(text) if text.chars().count() > METADATA_CHARS_MAX => {
+                return Err(format!(
+                    "metadata {key:?} is longer than {METADATA_CHARS_MAX} characters"
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -288,11 +339,60 @@ mod tests {
     #[test]
     fn a_file_of_another_kind_or_with_another_header_is_refused() {
         assert!(rows("t.txt", "x").unwrap_err().message.contains(".csv or .jsonl"));
-        assert!(
-            rows("t.csv", "tenant,colour\na,b\n")
-                .unwrap_err()
-                .message
-                .contains("\"colour\" is not known")
+        for (text, part) in [
+            ("tenant,colour\na,b\n", "\"colour\" is not known; use tenant"),
+            ("", "it is empty; its first line must name the columns"),
+            ("\n\n", "it is empty; its first line must name the columns"),
+            ("tenant,name,tenant\na,b,c\n", "\"tenant\" is there twice"),
+            ("name\nb\n", "there is no column tenant"),
+            ("tenant,metadata.\na,b\n", "\"metadata.\" is not known"),
+        ] {
+            let message = rows("t.csv", text).unwrap_err().message;
+            assert!(message.contains(part), "{text:?}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_quote_that_is_not_closed_takes_no_other_row_with_it_unseen() {
+        let told = told(rows("t.csv", "tenant,name\nacme,\"Acme\nglobex,Globex\n").unwrap());
+        assert_eq!(
+            told,
+            ["2: a cell goes on in the next line; close its quote, or write the text in one line"]
         );
+    }
+
+    #[test]
+    fn a_dry_run_finds_what_the_api_would_refuse() {
+        let long = "x".repeat(256);
+        let many = (0..51).map(|n| format!("\"k{n}\":\"v\"")).collect::<Vec<_>>().join(",");
+        for (row, part) in [
+            (
+                format!("{{\"tenant\":\"a\",\"name\":\"{long}\"}}"),
+                "name must be at most 255 characters",
+            ),
+            (
+                "{\"tenant\":\"a\",\"email\":\"a@b.c\\r\\nBcc: x@y\"}".to_owned(),
+                "email must be at most 255",
+            ),
+            (
+                "{\"tenant\":\"a\",\"name\":\"\\u001b[31m\"}".to_owned(),
+                "without control characters",
+            ),
+            (
+                "{\"tenant\":\"a\",\"metadata\":{\"k\":7}}".to_owned(),
+                "metadata \"k\" must be a text",
+            ),
+            (
+                "{\"tenant\":\"a\",\"metadata\":[]}".to_owned(),
+                "metadata must be a JSON object",
+            ),
+            (
+                format!("{{\"tenant\":\"a\",\"metadata\":{{{many}}}}}"),
+                "more than 50 entries",
+            ),
+        ] {
+            let told = told(rows("t.jsonl", &row).unwrap());
+            assert!(told[0].contains(part), "{row}: {told:?}");
+        }
     }
 }

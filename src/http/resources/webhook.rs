@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::http::extract::{WEBHOOK_BYTES_MAX, read_body};
+use crate::http::extract::{Ids, WEBHOOK_BYTES_MAX, read_body};
 use crate::http::problem::{Answer, Problem, ProblemKind};
 use crate::http::state::Service;
 use crate::inbox::{Delivery, InboxError, Received};
@@ -94,7 +94,7 @@ pub async fn deliver(State(service): State<Service>, request: Request) -> Answer
         (status = 503, description = "It could not be stored, or no secret is configured")))]
 pub async fn deliver_to(
     State(service): State<Service>,
-    Path(name): Path<String>,
+    Ids(name): Ids<String>,
     request: Request,
 ) -> Answer<Json<Taken>> {
     take(&service, &name, request).await

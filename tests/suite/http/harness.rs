@@ -44,7 +44,7 @@ pub(super) struct App {
     seconds: Arc<AtomicI64>,
     router: Router,
     _runner: Runner,
-    _store: TestStore,
+    pub(super) store: TestStore,
 }
 
 /// An answer, body read whole.
@@ -162,7 +162,7 @@ impl App {
             admin,
             seconds,
             _runner: runner,
-            _store: store,
+            store,
         }
     }
 
@@ -196,11 +196,17 @@ impl App {
     }
 
     pub(super) async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let headers: Vec<(&str, &[u8])> = headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+        self.call_with(method, path, &headers, body.as_bytes()).await
+    }
+
+    /// The same with bytes that need not be text.
+    pub(super) async fn call_with(&self, method: &str, path: &str, headers: &[(&str, &[u8])], body: &[u8]) -> Answer {
         let mut request = Request::builder().method(method).uri(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Body::from(body.to_owned())).expect("a request");
+        let request = request.body(Body::from(body.to_vec())).expect("a request");
         let response = self.router.clone().oneshot(request).await.expect("an answer");
         let (parts, body) = response.into_parts();
         let body = axum::body::to_bytes(body, usize::MAX).await.expect("a body");

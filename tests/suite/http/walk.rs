@@ -19,7 +19,7 @@ fn value_of(name: &str) -> &'static str {
     }
 }
 
-fn filled(path: &str) -> String {
+pub(super) fn filled(path: &str) -> String {
     let mut url = String::new();
     for segment in path.split('/').skip(1) {
         url.push('/');
