@@ -10,7 +10,7 @@ use aggregates::money::Currency;
 use serde_json::{Map, Value};
 
 use super::super::exit::{Exit, Failure};
-use crate::process::import::{METADATA_CHARS_MAX, METADATA_ENTRIES_MAX, TEXT_CHARS_MAX};
+use crate::process::accounts::{METADATA_CHARS_MAX, METADATA_ENTRIES_MAX, TEXT_CHARS_MAX};
 
 /// Largest import file, in bytes: it is read as a stream, but its errors and its report are not.
 pub(super) const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
