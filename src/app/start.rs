@@ -334,8 +334,12 @@ impl App {
         if let Some(serving) = serving {
             let _ = serving.await;
         }
+        let db = core.db.clone();
         core.stop().await;
         measured.abort();
+        if let Some(failure) = db.failure() {
+            return Err(AppError::Storage(failure));
+        }
         tracing::info!("stopped");
         Ok(())
     }

@@ -171,7 +171,19 @@ async fn serve(connection: &mut SqliteConnection, log: &mut WriteAheadLog, queue
             return Err(error);
         }
     }
-    Ok(())
+    // By hand, because closing does it only for the last connection, and a reader may still be on its way out.
+    match connection
+        .execute("pragma wal_checkpoint(truncate)")
+        .await
+        .map_err(DbError::from)
+    {
+        Err(error) if error.class == Class::Fatal => Err(error),
+        Err(error) => {
+            tracing::warn!(error = %error, "the write-ahead log stays beside the file; the next start reads it");
+            Ok(())
+        }
+        Ok(_) => Ok(()),
+    }
 }
 
 /// Copies a long log into the database, as far as readers let it be copied; the rest comes after a later commit.

@@ -9,6 +9,11 @@ use super::{code, err, out, run};
 use crate::support::server::Launch;
 use crate::support::{TestStore, postgres};
 
+/// A command that ends by itself within a minute, or with exit code 124.
+fn bounded(store: &TestStore) -> Launch {
+    Launch::new(store).under(vec!["timeout".to_owned(), "60".to_owned()])
+}
+
 /// Runs a command and insists on its exit code, on every part of what it says, and on no panic.
 fn refused(launch: &Launch, arguments: &[&str], exit: i32, parts: &[&str]) {
     let output = run(launch, arguments);
@@ -30,7 +35,7 @@ fn refused_everywhere(store: &TestStore, parts: &[&str]) {
     let before = std::fs::read(&file).expect("the file");
     let path = file.display().to_string();
     let all: Vec<&str> = parts.iter().copied().chain([&*path]).collect();
-    let launch = Launch::new(store);
+    let launch = bounded(store);
     refused(&launch, &["serve"], 4, &all);
     refused(&launch, &["keys", "list"], 4, &all);
     refused(&launch, &["migrate"], 4, &all);
@@ -44,7 +49,7 @@ fn a_file_that_is_no_ledger_is_named_and_left_alone() {
     std::fs::write(ledger_file(&store), [0xa5; 20_000]).unwrap();
     refused_everywhere(&store, &["restore if it is damaged", "file is not a database"]);
     refused(
-        &Launch::new(&store),
+        &bounded(&store),
         &["migrate", "--dry-run"],
         4,
         &["ledger.db", "restore"],
@@ -54,16 +59,21 @@ fn a_file_that_is_no_ledger_is_named_and_left_alone() {
 #[test]
 fn a_ledger_that_was_cut_off_is_named_and_left_alone() {
     let store = TestStore::sqlite();
-    assert_eq!(code(&run(&Launch::new(&store), &["migrate"])), 0);
+    assert_eq!(code(&run(&bounded(&store), &["migrate"])), 0);
     let bytes = std::fs::read(ledger_file(&store)).unwrap();
-    std::fs::write(ledger_file(&store), &bytes[..bytes.len() / 4096 / 3 * 4096]).unwrap();
+    assert!(
+        bytes.len() > 4096 * 12,
+        "everything is in one file: {} bytes",
+        bytes.len()
+    );
+    std::fs::write(ledger_file(&store), &bytes[..4096 * 6]).unwrap();
     refused_everywhere(&store, &["restore if it is damaged", "malformed"]);
 }
 
 #[test]
 fn a_ledger_with_pages_of_something_else_is_named_and_left_alone() {
     let store = TestStore::sqlite();
-    assert_eq!(code(&run(&Launch::new(&store), &["migrate"])), 0);
+    assert_eq!(code(&run(&bounded(&store), &["migrate"])), 0);
     let mut bytes = std::fs::read(ledger_file(&store)).unwrap();
     bytes[4096..4096 * 6].fill(0xde);
     std::fs::write(ledger_file(&store), bytes).unwrap();
@@ -75,7 +85,7 @@ fn a_place_where_no_ledger_can_be_is_told_with_the_setting() {
     let store = TestStore::sqlite();
     std::fs::create_dir(ledger_file(&store)).unwrap();
     refused(
-        &Launch::new(&store),
+        &bounded(&store),
         &["serve"],
         4,
         &["cannot open", "ledger.db", "may be written"],
@@ -84,7 +94,7 @@ fn a_place_where_no_ledger_can_be_is_told_with_the_setting() {
     std::fs::write(&file, "x").unwrap();
     for place in [file.as_path(), Path::new("/proc/nowhere")] {
         let place = place.to_str().unwrap();
-        let launch = Launch::new(&store).with("SUBLEDGER__STORE__DATA_DIR", place);
+        let launch = bounded(&store).with("SUBLEDGER__STORE__DATA_DIR", place);
         refused(&launch, &["serve"], 1, &[place, "store.data_dir"]);
     }
 }
@@ -98,7 +108,7 @@ fn an_address_that_is_taken_is_told_with_its_setting() {
         ("SUBLEDGER__HTTP__LISTEN", "http.listen"),
         ("SUBLEDGER__HTTP__METRICS_LISTEN", "http.metrics_listen"),
     ] {
-        let launch = Launch::new(&store).with(variable, &address);
+        let launch = bounded(&store).with(variable, &address);
         refused(&launch, &["serve"], 1, &[&address, key, "stop what listens there"]);
     }
 }
@@ -108,7 +118,7 @@ fn an_address_that_is_taken_is_told_with_its_setting() {
 fn a_pepper_that_was_never_written_is_made_again_and_a_short_one_refused() {
     let store = TestStore::sqlite();
     let pepper = store.data_dir().join("key_pepper");
-    let launch = Launch::new(&store).with("SUBLEDGER__AUTH__KEY_PEPPER", "");
+    let launch = bounded(&store).with("SUBLEDGER__AUTH__KEY_PEPPER", "");
     std::fs::write(&pepper, "").unwrap();
     assert_eq!(code(&run(&launch, &["keys", "list"])), 0);
     let made = std::fs::read_to_string(&pepper).unwrap();
@@ -123,7 +133,7 @@ fn a_pepper_that_was_never_written_is_made_again_and_a_short_one_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_postgres_that_is_none_is_told_from_one_that_does_not_know_us() {
     let store = TestStore::sqlite();
-    let at = |url: &str| Launch::new(&store).with("DATABASE_URL", url);
+    let at = |url: &str| bounded(&store).with("DATABASE_URL", url);
     let nobody = format!("postgres://postgres@127.0.0.1:{}/x", postgres::free_port());
     refused(
         &at(&nobody),
@@ -184,7 +194,7 @@ async fn a_postgres_that_is_none_is_told_from_one_that_does_not_know_us() {
 #[test]
 fn what_is_asked_for_wrongly_is_answered_with_how_to_ask() {
     let store = TestStore::sqlite();
-    let launch = Launch::new(&store);
+    let launch = bounded(&store);
     let long = "x".repeat(5_000);
     let table: &[(&[&str], i32, &str)] = &[
         (&["events", "show", "a.b"], 2, "<part>.<position>"),
@@ -233,7 +243,7 @@ fn what_is_asked_for_wrongly_is_answered_with_how_to_ask() {
 #[tokio::test]
 async fn files_of_tenants_that_are_none_import_nothing() {
     let store = TestStore::sqlite();
-    let launch = Launch::new(&store);
+    let launch = bounded(&store);
     let file = |name: &str, bytes: &[u8]| {
         let path = store.data_dir().join(name);
         std::fs::write(&path, bytes).unwrap();
@@ -285,6 +295,10 @@ async fn files_of_tenants_that_are_none_import_nothing() {
         refused(&launch, &["tenants", "import", &path], *exit, &[part]);
         refused(&launch, &["tenants", "import", &path, "--dry-run"], *exit, &[part]);
     }
+    let huge = file("huge.csv", b"tenant\n");
+    let length = std::fs::OpenOptions::new().write(true).open(&huge).unwrap();
+    length.set_len(64 * 1024 * 1024 + 1).unwrap();
+    refused(&launch, &["tenants", "import", &huge], 2, &["split it"]);
     let deep = file("deep.jsonl", "[".repeat(70_000).as_bytes());
     refused(&launch, &["tenants", "import", &deep], 2, &["longer than 65536 bytes"]);
     let list = super::json(&launch, &["events", "show"]);

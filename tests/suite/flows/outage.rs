@@ -43,8 +43,12 @@ async fn a_postgres_that_goes_away_and_comes_back_loses_nothing() {
         assert_eq!(server.deliver(&body).await.status, 200);
         acknowledged.insert(id);
     }
-    // (1) the store is gone: a delivery is refused with a 503, never with 200 or 4xx
+    server.settled().await;
+    let known = server.get("/v1/tenants/tenant-000001/entitlements").await;
+    // (1) the store is gone: a delivery is refused with a 503, never with 200 or 4xx; what may be used is answered from
+    //     memory
     proxy.down();
+    assert_eq!(server.get("/v1/tenants/tenant-000001/entitlements").await, known);
     let (id, body) = delivery(1, 10);
     let answer = server.deliver(&body).await;
     assert_eq!(answer.status, 503, "{}", String::from_utf8_lossy(&answer.body));

@@ -28,7 +28,7 @@ use crate::support::{TestStore, figure, stripe};
 /// Senders at once.
 const SENDERS: usize = 3;
 
-/// Disks that are looked at.
+/// Disks that are looked at, unless `SUBLEDGER_POWER_CUTS` says how many.
 const IMAGES: usize = 300;
 
 /// Every so many of them is served, settled and rebuilt as well.
@@ -116,6 +116,11 @@ struct Cut {
     acknowledged: BTreeSet<String>,
 }
 
+fn images() -> usize {
+    let wanted = std::env::var("SUBLEDGER_POWER_CUTS").ok();
+    wanted.map_or(IMAGES, |text| text.parse().expect("a number in SUBLEDGER_POWER_CUTS"))
+}
+
 /// How often the power is cut after which step of a record.
 type Moments = BTreeMap<usize, usize>;
 
@@ -135,7 +140,7 @@ fn moments(sessions: &[Session], folder: &Path, dice: &mut Dice) -> Moments {
     }
     assert!(!copying.is_empty(), "the log was never copied into the database");
     let mut chosen = Moments::new();
-    for number in 0..IMAGES {
+    for number in 0..images() {
         let among = match number % 4 {
             0 => &copying,
             1 => &answered,
