@@ -2,6 +2,7 @@
 //!
 //! Each message names the replacement. Each rule is shown a planted fault, so that it cannot go blind.
 
+mod pages;
 mod rules;
 mod source;
 
@@ -76,93 +77,6 @@ fn every_rule_finds_a_planted_fault() {
 }
 
 // ---- rules over several files ----------------------------------------------------------------------
-
-/// Links of a Markdown text that lead nowhere; `exists` answers for paths from the repository's root.
-fn dead_links(
-    path: &str,
-    text: &str,
-    heading: &dyn Fn(&str, &str) -> bool,
-    exists: &dyn Fn(&str) -> bool,
-) -> Vec<String> {
-    let mut dead = Vec::new();
-    let mut fenced = false;
-    for (number, line) in text.lines().enumerate() {
-        fenced ^= line.trim_start().starts_with("```");
-        if fenced {
-            continue;
-        }
-        for (at, _) in line.match_indices("](") {
-            let target = line[at + 2..].split([')', ' ']).next().unwrap_or_default();
-            if target.contains("://") || target.starts_with("mailto:") {
-                continue;
-            }
-            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
-            let full = if file.is_empty() {
-                path.to_owned()
-            } else {
-                join(path, file)
-            };
-            if !exists(&full) || (!anchor.is_empty() && full.ends_with(".md") && !heading(&full, anchor)) {
-                dead.push(format!(
-                    "{path}:{}: `{target}` leads nowhere; link what exists",
-                    number + 1
-                ));
-            }
-        }
-    }
-    dead
-}
-
-fn join(page: &str, target: &str) -> String {
-    let mut parts: Vec<&str> = page.split('/').collect();
-    parts.pop();
-    for part in target.trim_end_matches('/').split('/') {
-        match part {
-            "." => {}
-            ".." => {
-                parts.pop();
-            }
-            _ => parts.push(part),
-        }
-    }
-    parts.join("/")
-}
-
-fn has_heading(text: &str, anchor: &str) -> bool {
-    text.lines().filter(|line| line.starts_with('#')).any(|line| {
-        let title = line.trim_start_matches('#').trim().to_lowercase();
-        let kept = title
-            .chars()
-            .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
-        kept.collect::<String>().replace(' ', "-") == anchor
-    })
-}
-
-#[test]
-fn links_in_documents_lead_somewhere() {
-    let pages: Vec<_> = files().into_iter().filter(|(path, _)| path.ends_with(".md")).collect();
-    let heading = |path: &str, anchor: &str| {
-        pages
-            .iter()
-            .any(|(page, text)| page == path && has_heading(text, anchor))
-    };
-    let exists = |path: &str| root().join(path).exists();
-    let dead: Vec<String> = pages
-        .iter()
-        .flat_map(|(path, text)| dead_links(path, text, &heading, &exists))
-        .collect();
-    assert!(dead.is_empty(), "{}", dead.join("\n"));
-}
-
-#[test]
-fn a_planted_dead_link_is_found() {
-    let text = "# One two\n[a](b.md) [c](../src/x.rs) [d](#one-two) [e](#none) [f](https://x.y)\n```\n[g](h)\n```\n";
-    let heading = |_: &str, anchor: &str| has_heading(text, anchor);
-    let dead = dead_links("docs/p.md", text, &heading, &|path| {
-        path == "src/x.rs" || path == "docs/p.md"
-    });
-    assert_eq!(dead.len(), 2, "{dead:?}");
-}
 
 /// Names that only one of the two migration folders has.
 fn lonely(postgres: &[String], sqlite: &[String]) -> Vec<String> {

@@ -1,5 +1,5 @@
 //! What is stored stays readable: schemas, golden payloads and the page about events are committed and compared.
-//! `UPDATE_SCHEMAS=1 cargo test -p aggregates --test laws` writes them anew; golden payloads are only ever added.
+//! `UPDATE_GENERATED=1 cargo test -p aggregates --test laws` writes them anew; golden payloads are only ever added.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::samples;
 
 fn updating() -> bool {
-    std::env::var_os("UPDATE_SCHEMAS").is_some()
+    std::env::var_os("UPDATE_GENERATED").is_some()
 }
 
 fn path(relative: &str) -> PathBuf {
@@ -31,7 +31,7 @@ pub(crate) fn committed(relative: &str, content: &str) {
     let known = fs::read_to_string(&path).unwrap_or_default();
     assert!(
         known == content,
-        "{relative} is not what the code says; look at the difference, then write it anew with UPDATE_SCHEMAS=1:\n{content}"
+        "{relative} is not what the code says; look at the difference, then write it anew with UPDATE_GENERATED=1:\n{content}"
     );
 }
 
@@ -107,7 +107,10 @@ fn golden_payloads_of_every_version_read_and_write_back_the_same() {
             fs::create_dir_all(path("golden")).unwrap();
             fs::write(path(&name), event.encode().unwrap()).unwrap();
         }
-        assert!(path(&name).exists(), "{name} is missing; add it with UPDATE_SCHEMAS=1");
+        assert!(
+            path(&name).exists(),
+            "{name} is missing; add it with UPDATE_GENERATED=1"
+        );
     }
     for name in file_names("golden") {
         let stored = fs::read_to_string(path("golden").join(&name)).unwrap();

@@ -2,6 +2,7 @@
 
 mod changes;
 mod demo;
+mod documented;
 mod hostile;
 mod offline;
 mod secrets;

@@ -53,13 +53,13 @@ async fn the_page_shows_every_operation_of_the_document() {
 async fn the_committed_document_is_the_one_of_the_handlers() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json");
     let ours = App::new().await.get("/openapi.json").await.text();
-    if std::env::var_os("SUBLEDGER_UPDATE").is_some() {
+    if std::env::var_os("UPDATE_GENERATED").is_some() {
         std::fs::write(path, &ours).expect("docs/openapi.json");
     }
     let committed = std::fs::read_to_string(path).expect("docs/openapi.json");
     let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
     assert!(
         parse(&committed) == parse(&ours),
-        "docs/openapi.json is out of date; write it anew: SUBLEDGER_UPDATE=1 cargo test --test suite the_committed_document"
+        "docs/openapi.json is out of date; write it anew: UPDATE_GENERATED=1 cargo test --test suite the_committed_document"
     );
 }

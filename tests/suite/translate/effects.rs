@@ -1,5 +1,5 @@
 //! What each listed event type does, as a table that is committed and checked: `docs/stripe-events.md`;
-//! and where each fact is found: `docs/stripe-paths.md`. `SUBLEDGER_BLESS=1` writes both anew.
+//! and where each fact is found: `docs/stripe-paths.md`. `UPDATE_GENERATED=1` writes both anew.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -114,13 +114,13 @@ fn effect(kind: &str, family: &str) -> String {
 
 fn committed(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
-    if std::env::var_os("SUBLEDGER_BLESS").is_some() {
+    if std::env::var_os("UPDATE_GENERATED").is_some() {
         std::fs::write(&path, text).unwrap();
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         committed == text,
-        "docs/{name} is not what the code says; run the test with SUBLEDGER_BLESS=1 and commit the file"
+        "docs/{name} is not what the code says; run the test with UPDATE_GENERATED=1 and commit the file"
     );
 }
 

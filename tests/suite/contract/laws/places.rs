@@ -25,11 +25,11 @@ fn the_document_lists_every_place_and_every_fault() {
         table("| fault | promise it breaks |", MUTANTS),
     );
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/failpoints.md");
-    if std::env::var_os("SUBLEDGER_BLESS").is_some() {
+    if std::env::var_os("UPDATE_GENERATED").is_some() {
         std::fs::write(&path, &text).unwrap();
     }
     assert!(
         std::fs::read_to_string(&path).unwrap_or_default() == text,
-        "docs/failpoints.md is not what the code says; run the test with SUBLEDGER_BLESS=1 and commit the file"
+        "docs/failpoints.md is not what the code says; run the test with UPDATE_GENERATED=1 and commit the file"
     );
 }
