@@ -7,6 +7,7 @@ use std::time::Duration;
 use aggregates::time::Timestamp;
 use tokio::sync::watch;
 
+use crate::db::Db;
 use crate::table::Slot;
 use crate::views::View;
 
@@ -171,6 +172,14 @@ impl Progress {
     #[must_use]
     pub fn head(&self, part: u32) -> u64 {
         self.part(part).map_or(0, |it| it.head.load(Ordering::Acquire))
+    }
+
+    /// Takes the heads this process knows of: what it has just appended counts before the loop has had its turn.
+    pub fn see_known_heads(&self, db: &Db) {
+        let since = self.looked_at();
+        for part in 0..db.parts() {
+            self.see_head(part, db.heads().known(part), since);
+        }
     }
 
     /// Events of all parts that wait for the view.

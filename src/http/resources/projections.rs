@@ -159,6 +159,7 @@ pub struct SkipRequest {
 /// Position, lag and slots of every view
 #[utoipa::path(get, path = "/v1/projections", responses((status = 200, body = ProjectionList, description = "Views")))]
 pub async fn list(State(service): State<Service>) -> Answer<Json<ProjectionList>> {
+    service.progress.see_known_heads(&service.db);
     let checkpoints = checkpoint::read_all(&service.db).await.map_err(Problem::store)?;
     let active = checkpoint::read_active(&service.db).await.map_err(Problem::store)?;
     let slot_of = |view| {
