@@ -5,7 +5,7 @@
 //! refusing would lose a delivery.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use aggregates::time::Timestamp;
@@ -26,12 +26,22 @@ fn ask(sdk: Sdk, questions: &[Value]) -> Option<Vec<String>> {
     let tools = super::tools_dir();
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/oracles");
     let modules = tools.join("node/node_modules/stripe/package.json");
+    // An interpreter without the SDK, or the SDK without its interpreter, is what an installation that broke off leaves.
+    let works = |program: &Path, argument: &str, code: &str| {
+        let answer = Command::new(program).args([argument, code]).output();
+        answer.is_ok_and(|answer| answer.status.success())
+    };
     let (program, script, present) = match sdk {
         Sdk::Python => {
             let python = tools.join("venv/bin/python");
-            (python.clone(), "signature_oracle.py", python.exists())
+            let present = works(&python, "-c", "import stripe");
+            (python, "signature_oracle.py", present)
         }
-        Sdk::Node => ("node".into(), "signature_oracle.js", modules.exists()),
+        Sdk::Node => {
+            let node = PathBuf::from("node");
+            let present = modules.exists() && works(&node, "-e", "0");
+            (node, "signature_oracle.js", present)
+        }
     };
     if !present {
         crate::support::skipped(&format!(
