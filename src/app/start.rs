@@ -35,6 +35,7 @@ use crate::plans::{self, Source};
 use crate::process::HeldParts;
 use crate::process::apply_webhooks::{ApplyWebhooks, Parts as WorkerParts};
 use crate::process::forget_answers::ForgetAnswers;
+use crate::process::note_catalogue::note_catalogue;
 use crate::stripe::translate::Translator;
 
 /// Name of the SQLite file in the data directory.
@@ -131,7 +132,9 @@ impl Core {
 
     async fn on(db: Db, config: &Config, clock: &Clock, works: bool) -> Result<Self, AppError> {
         let source = config.plans_file.clone().map_or(Source::Bundled, Source::File);
-        let plans = Registry::open(&db, &plans::load(&source, &plans::process_env)?, clock.now()).await?;
+        let loaded = plans::load(&source, &plans::process_env)?;
+        let plans = Registry::open(&db, &loaded, clock.now()).await?;
+        note_catalogue(&db, plans.current().version(), loaded.content_hash, clock.now()).await?;
         let role = if works { Role::Fold } else { Role::Follow };
         let loops = Loops::start()?;
         let (ticks, views) = (clock.clone(), db.clone());

@@ -5,6 +5,7 @@ pub mod apply_webhooks;
 pub mod findings;
 pub mod forget_answers;
 mod links;
+pub mod note_catalogue;
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
 //! The real binary as a person at a terminal uses it.
 
+mod catalogues;
 mod changes;
 mod demo;
 mod documented;
