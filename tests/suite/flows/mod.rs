@@ -9,6 +9,7 @@ mod disk_faults;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 mod forget;
+mod layouts;
 mod outage;
 mod powercut;
 mod receive;

@@ -74,7 +74,10 @@ impl World {
     }
 
     pub(super) async fn with_mode(store: &TestStore, live: bool) -> Self {
-        let db = open_db(store).await;
+        Self::on(open_db(store).await, live)
+    }
+
+    pub(super) fn on(db: Db, live: bool) -> Self {
         let clock = Clock::system();
         let receipts = ReceiptStore::new(db.clone());
         let directory = Directory::new(db.clone(), clock.clone());

@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use sqlx::{Connection, Executor, PgConnection};
+use sqlx::{Connection, Executor, PgConnection, PgPool};
 
 /// Longest wait for a started server; initdb and the first start take a few seconds on a loaded machine.
 const START_WAIT: Duration = Duration::from_secs(60);
@@ -121,6 +121,32 @@ impl Drop for OwnServer {
     fn drop(&mut self) {
         let _ = std::fs::write(self.home.join("stop"), "");
     }
+}
+
+/// Makes every table with a part a table of four hash partitions, with its rows, keys and checks; answers how many.
+pub(crate) async fn spread(pool: &PgPool) -> usize {
+    let tables: Vec<String> = sqlx::query_scalar(
+        "select c.relname::text from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+         join pg_attribute a on a.attrelid = c.oid and a.attname = 'part' \
+         where n.nspname = 'public' and c.relkind = 'r' order by 1",
+    )
+    .fetch_all(pool)
+    .await
+    .expect("the tables");
+    for table in &tables {
+        let mut sql = format!(
+            "alter table {table} rename to {table}_whole; \
+             create table {table} (like {table}_whole including all) partition by hash (part);"
+        );
+        for leaf in 0..4 {
+            sql += &format!(
+                "create table {table}_leaf{leaf} partition of {table} for values with (modulus 4, remainder {leaf});"
+            );
+        }
+        sql += &format!("insert into {table} select * from {table}_whole; drop table {table}_whole;");
+        pool.execute(sqlx::raw_sql(&sql)).await.expect("four partitions");
+    }
+    tables.len()
 }
 
 /// The folder of the server's programs, and of `pg_dump` and `pg_restore`.

@@ -15,15 +15,15 @@ use super::told::{Pen, events_of, now, open, stream_of, year};
 use crate::support::stores;
 
 /// Longest wait for views: a loaded machine folds a few events in milliseconds.
-pub(super) const WAIT: Duration = Duration::from_secs(20);
+pub(crate) const WAIT: Duration = Duration::from_secs(20);
 
-pub(super) async fn runner(db: &Db) -> Runner {
+pub(crate) async fn runner(db: &Db) -> Runner {
     Runner::start(db, Role::Fold, POLL, Arc::new(now))
         .await
         .expect("a runner")
 }
 
-pub(super) async fn caught_up(db: &Db, runner: &Runner) {
+pub(crate) async fn caught_up(db: &Db, runner: &Runner) {
     let heads = db.refresh_heads().await.expect("heads");
     for (part, head) in (0_u32..).zip(heads) {
         for view in View::ALL {
@@ -37,7 +37,7 @@ pub(super) async fn caught_up(db: &Db, runner: &Runner) {
 }
 
 /// Rebuilds views and swaps, which refuses rows that differ from the live ones by a byte; readers go on.
-pub(super) async fn rebuild_and_compare(db: &Db, runner: &Runner, views: &[View]) {
+pub(crate) async fn rebuild_and_compare(db: &Db, runner: &Runner, views: &[View]) {
     let progress = runner.progress();
     rebuild(db, progress, views, Arc::new(AtomicU64::new(0)))
         .await

@@ -5,36 +5,11 @@
 
 use projections::db::Pool;
 use projections::log;
-use sqlx::{Executor, PgPool, Row};
+use sqlx::{Executor, Row};
 use subledger::{ledger, outbox};
 
 use super::*;
-
-/// Makes every table with a part a table of four partitions, with its rows, keys and checks.
-async fn spread(pool: &PgPool) -> usize {
-    let tables: Vec<String> = sqlx::query_scalar(
-        "select c.relname::text from pg_class c join pg_namespace n on n.oid = c.relnamespace \
-         join pg_attribute a on a.attrelid = c.oid and a.attname = 'part' \
-         where n.nspname = 'public' and c.relkind = 'r' order by 1",
-    )
-    .fetch_all(pool)
-    .await
-    .unwrap();
-    for table in &tables {
-        let mut sql = format!(
-            "alter table {table} rename to {table}_whole; \
-             create table {table} (like {table}_whole including all) partition by hash (part);"
-        );
-        for leaf in 0..4 {
-            sql += &format!(
-                "create table {table}_leaf{leaf} partition of {table} for values with (modulus 4, remainder {leaf});"
-            );
-        }
-        sql += &format!("insert into {table} select * from {table}_whole; drop table {table}_whole;");
-        pool.execute(sqlx::raw_sql(&sql)).await.unwrap();
-    }
-    tables.len()
-}
+use crate::support::postgres::spread;
 
 async fn twin(store: &TestStore) -> Db {
     let db = open(store).await;
