@@ -82,6 +82,11 @@ impl<'a> AccountLog<'a> {
         log
     }
 
+    /// Sequence of its last event.
+    pub(super) const fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
     /// Stripe says `object` at `created`; the ledger records it at `recorded_at`. Answers the position.
     pub(super) async fn tell(&mut self, kind: &str, created: i64, object: &Value, recorded_at: i64) -> String {
         self.told += 1;

@@ -7,6 +7,7 @@ mod edge;
 mod entitlements;
 mod harness;
 mod hostile;
+mod idempotency;
 mod inbox;
 mod keys;
 mod matrix;

@@ -192,6 +192,22 @@ async fn tenants_are_listed_in_pages_and_filtered() {
 }
 
 #[tokio::test]
+async fn a_tenant_whose_stream_yielded_is_one_line_and_counts_once() {
+    for app in App::all().await {
+        assert_eq!(app.operate("PUT", PATH, &json!({})).await.status, 201);
+        AccountLog::open(&app, 7, false, NOW - 900).await;
+        let linked = app
+            .operate("PUT", PATH, &json!({ "stripe_customer": "cus_000007" }))
+            .await;
+        let position = linked.header("ledger-position").expect("a position").to_owned();
+        let list = read_at(&app, "/v1/tenants?count=true", &position).await.json();
+        assert_eq!(list["data"].as_array().map(Vec::len), Some(1), "{list}");
+        assert_eq!(list["data"][0]["stripe"]["customer"], "cus_000007");
+        assert_eq!(list["page"]["count"], "1");
+    }
+}
+
+#[tokio::test]
 async fn an_account_nobody_owns_is_shown_and_given_to_a_tenant() {
     for app in App::all().await {
         let mut log = AccountLog::open(&app, 7, false, NOW - 900).await;
