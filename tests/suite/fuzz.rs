@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 
+use aggregates::money::MINOR_MAX;
+use serde_json::{Value, json};
 use subledger::demo::cast::everybody;
 use subledger::demo::story::Era;
 use subledger::stripe::envelope::Envelope;
@@ -105,6 +107,75 @@ fn changed(corpus: &[(String, Vec<u8>)], dice: &mut Dice) -> Vec<u8> {
     input
 }
 
+/// Values that stand where others are expected.
+fn strangers() -> Vec<Value> {
+    let deep = (0..200).fold(json!(1), |inner, _| json!([inner]));
+    vec![
+        Value::Null,
+        json!(true),
+        json!(""),
+        json!("x"),
+        json!("a\u{0}b"),
+        json!("9999999999999999999999"),
+        json!("2026-01-01T00:00:00Z"),
+        json!("4242 4242 4242 4242"),
+        json!(-1),
+        json!(0),
+        json!(MINOR_MAX),
+        json!(MINOR_MAX + 1),
+        json!(-MINOR_MAX - 1),
+        json!(i64::MAX),
+        json!(i64::MIN),
+        json!(u64::MAX),
+        json!(0.5),
+        json!(1e300),
+        json!([]),
+        json!({}),
+        json!([null]),
+        deep,
+    ]
+}
+
+/// The places of all values below one, as JSON pointers.
+fn places(value: &Value, here: &str, all: &mut Vec<String>) {
+    let escaped = |key: &str| key.replace('~', "~0").replace('/', "~1");
+    let below: Vec<(String, &Value)> = match value {
+        Value::Object(map) => map.iter().map(|(key, value)| (escaped(key), value)).collect(),
+        Value::Array(rows) => rows
+            .iter()
+            .enumerate()
+            .map(|(at, value)| (at.to_string(), value))
+            .collect(),
+        _ => return,
+    };
+    for (key, value) in below {
+        let place = format!("{here}/{key}");
+        places(value, &place, all);
+        all.push(place);
+    }
+}
+
+/// One body of the corpus with one to three values replaced, by a stranger or by another value of it.
+fn rewritten(bodies: &[Value], strangers: &[Value], dice: &mut Dice) -> Vec<u8> {
+    let mut body = bodies[dice.index(bodies.len())].clone();
+    for _ in 0..=dice.below(3) {
+        let mut all = Vec::new();
+        places(&body, "", &mut all);
+        if all.is_empty() {
+            break;
+        }
+        let with = if dice.below(4) == 0 {
+            body.pointer(&all[dice.index(all.len())]).cloned().expect("a value")
+        } else {
+            strangers[dice.index(strangers.len())].clone()
+        };
+        *body.pointer_mut(&all[dice.index(all.len())]).expect("a value") = with;
+    }
+    let mut bytes = serde_json::to_vec(&body).expect("JSON");
+    bytes.truncate(INPUT_BYTES_MAX);
+    bytes
+}
+
 /// Runs a property on one input and shows the input when it does not hold.
 fn hold(target: &str, name: &str, property: fn(&[u8]), input: &[u8]) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| property(input))) {
@@ -123,10 +194,19 @@ fn hold_for_all(target: &str, property: fn(&[u8]), count: usize) {
     for (name, input) in &corpus {
         hold(target, name, property, input);
     }
+    let parsed = corpus
+        .iter()
+        .filter_map(|(_, input)| serde_json::from_slice(input).ok());
+    let bodies: Vec<Value> = parsed.collect();
+    let strangers = strangers();
     let seed = seed(20_261_124);
     let mut dice = Dice(seed);
     for number in 0..count {
-        let input = changed(&corpus, &mut dice);
+        let input = if bodies.is_empty() || dice.coin() {
+            changed(&corpus, &mut dice)
+        } else {
+            rewritten(&bodies, &strangers, &mut dice)
+        };
         hold(
             target,
             &format!("change {number} of seed {seed} (SUBLEDGER_SEED)"),
