@@ -5,6 +5,7 @@
 //! one file fail or kills the process inside it, and delivers until the process ends or nothing is left to deliver.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use tempfile::TempDir;
 
 use super::crash::{assert_consistent, delivery};
 use super::powercut::send;
+use crate::support::http::{Connection, request};
 use crate::support::server::{Launch, Server};
 use crate::support::strace::{self, Trace};
 use crate::support::{TestStore, figure};
@@ -40,6 +42,8 @@ enum Fault {
     Sync(u32),
     /// The n-th write fails.
     Write(u32),
+    /// The n-th read fails, of each thread that reads.
+    Read(u32),
     /// The process is killed inside the n-th sync.
     KillInSync(u32),
     /// The process is killed inside the n-th write.
@@ -54,6 +58,7 @@ impl Fault {
         match self {
             Self::Sync(n) => format!("fdatasync,fsync:error=EIO:when={n}"),
             Self::Write(n) => format!("pwrite64:error=EIO:when={n}"),
+            Self::Read(n) => format!("pread64:error=EIO:when={n}"),
             Self::KillInSync(n) => format!("fdatasync,fsync:signal=KILL:when={n}"),
             Self::KillInWrite(n) => format!("pwrite64:signal=KILL:when={n}"),
             Self::Full(n) => format!("pwrite64:error=ENOSPC:when={n}+"),
@@ -62,7 +67,7 @@ impl Fault {
 
     /// Must the process end, with an exit code and its last words?
     const fn is_told(self) -> bool {
-        matches!(self, Self::Sync(_) | Self::Write(_))
+        matches!(self, Self::Sync(_) | Self::Write(_) | Self::Read(_))
     }
 }
 
@@ -171,7 +176,7 @@ async fn is_ready(server: &mut Server) -> bool {
 }
 
 /// What a process that met a failing disk must have done.
-fn assert_told(round: &Round, victim: Victim, store: &TestStore, what: &str) {
+fn assert_told(round: &Round, (victim, fault): (Victim, Fault), store: &TestStore, what: &str) {
     assert_eq!(round.code, Some(Some(4)), "{what}: {}", round.log);
     let last = round
         .log
@@ -187,6 +192,10 @@ fn assert_told(round: &Round, victim: Victim, store: &TestStore, what: &str) {
         last.contains("check the disk"),
         "{what}: the last line says not what to do: {last}"
     );
+    if matches!(fault, Fault::Read(_)) {
+        // What other threads had in hand is not on the same page, nor a repetition of anything.
+        return;
+    }
     let failed = round.calls.iter().position(|call| call.contains("(INJECTED)"));
     let after = &round.calls[failed.expect("the fault") + 1..];
     assert!(
@@ -203,7 +212,7 @@ async fn meet(prepared: &Prepared, victim: Victim, fault: Fault) -> bool {
     let round = round(&store, victim, fault).await;
     let met = round.calls.iter().any(|call| call.contains("(INJECTED)")) || round.code == Some(None);
     if met && fault.is_told() {
-        assert_told(&round, victim, &store, &what);
+        assert_told(&round, (victim, fault), &store, &what);
     }
     if met && matches!(fault, Fault::Full(_)) {
         assert_eq!(round.code, None, "{what}: a full disk ends nothing: {}", round.log);
@@ -239,16 +248,18 @@ async fn a_failed_sync_ends_the_process_which_says_what_to_do_and_loses_nothing(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failed_write_ends_the_process_which_says_what_to_do_and_loses_nothing() {
+async fn a_failed_write_or_read_ends_the_process_which_says_what_to_do_and_loses_nothing() {
     if !strace::available_for(WHAT) {
         return;
     }
     let mut faults: Vec<_> = [1, 2, 30, 200, 900].map(|n| (Victim::Log, Fault::Write(n))).into();
     faults.extend([(Victim::Database, Fault::Write(1))]);
+    faults.extend([1, 2, 4, 9].map(|n| (Victim::Database, Fault::Read(n))));
+    let count = faults.len();
     let met = meet_all(faults).await;
-    assert!(met >= 5, "{met} faults were met");
+    assert!(met + 2 >= count, "{met} of {count} faults were met");
     figure(&format!(
-        "failed writes on SQLite: {met} of {met} ended the process by name, 0 lost"
+        "failed writes and reads on SQLite: {met} of {met} ended the process by name, 0 lost"
     ));
 }
 
@@ -277,4 +288,46 @@ async fn a_disk_that_fills_up_at_any_write_ends_nothing_and_loses_nothing() {
     let faults: Vec<_> = [30, 120, 700].map(|n| (Victim::Log, Fault::Full(n))).into();
     let met = meet_all(faults).await;
     assert_eq!(met, 3);
+}
+
+/// 1. The service has taken deliveries, and most of its pages lie in the database file.
+/// 2. Something else writes over them.
+/// 3. The first question that needs one of them meets a damaged page, and ends the process as a failed sync would;
+///    nothing is written on top of the damage.
+/// 4. A start refuses the file by name.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_page_met_by_a_question_ends_the_process_which_says_what_to_do() {
+    let store = TestStore::sqlite();
+    let launch = Launch::new(&store);
+    let mut server = launch.start().await;
+    let sent = send(&server, 0..2 * DELIVERIES).await;
+    assert_eq!(sent.values().map(Vec::len).sum::<usize>(), 2 * DELIVERIES);
+    server.settled().await;
+    let file = store.data_dir().join("ledger.db");
+    let length = std::fs::metadata(&file).expect("the file").len();
+    assert!(length > 100 * 4_096, "the log was copied into the file: {length} bytes");
+    let damaged = std::fs::OpenOptions::new().write(true).open(&file).expect("the file");
+    let garbage = vec![0xde; usize::try_from(length).expect("a length") - 4_096];
+    damaged.write_all_at(&garbage, 4_096).expect("written over");
+
+    let bearer = format!("Bearer {}", server.admin_token());
+    let begin = Instant::now();
+    while server.is_alive() {
+        assert!(begin.elapsed() < END_WAIT, "it goes on:\n{}", server.log());
+        if let Ok(mut connection) = Connection::open(&server.address).await {
+            let headers = [("Authorization", &*bearer)];
+            let question = request("GET", "/v1/audit/events?limit=200", &headers, b"");
+            let _ = connection.send(&question).await;
+        }
+    }
+    assert_eq!(server.ended().await, Some(4), "{}", server.log());
+    let log = server.log();
+    let last = log.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+    let name = file.display().to_string();
+    assert!(
+        last.contains(&name) && last.contains("restore if it is damaged"),
+        "{last}"
+    );
+    let mut again = launch.spawn();
+    assert_eq!(again.ended().await, Some(4), "{}", again.log());
 }

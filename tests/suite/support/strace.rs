@@ -67,20 +67,12 @@ impl Trace {
         program
     }
 
-    /// Makes system calls on one file fail, `how` as strace's `inject=` has it, and records writes and syncs of it.
+    /// Makes system calls on one file fail, `how` as strace's `inject=` has it, and records them, writes and syncs of it.
     pub(crate) fn fault(&self, file: &Path, how: &str) -> Vec<String> {
+        let calls = how.split(':').next().expect("calls");
+        let calls = format!("trace=pwrite64,fdatasync,fsync,{calls}");
         let (file, how) = (file.display().to_string(), format!("inject={how}"));
-        self.program(&[
-            "-y",
-            "-s",
-            "0",
-            "-P",
-            &file,
-            "-e",
-            "trace=pwrite64,fdatasync,fsync",
-            "-e",
-            &how,
-        ])
+        self.program(&["-y", "-s", "0", "-P", &file, "-e", &calls, "-e", &how])
     }
 
     fn program(&self, options: &[&str]) -> Vec<String> {
