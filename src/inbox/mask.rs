@@ -31,6 +31,16 @@ struct Cut {
 /// The body without card numbers and secrets; nothing when there was none, which is the rule.
 #[must_use]
 pub fn mask(body: &[u8]) -> Option<Vec<u8>> {
+    let mut masked = once(body)?;
+    // The last four digits of a number may make up another one with the digits beside it. Each look leaves fewer
+    // digits, so there is a last one.
+    while let Some(again) = once(&masked).filter(|again| *again != masked) {
+        masked = again;
+    }
+    Some(masked)
+}
+
+fn once(body: &[u8]) -> Option<Vec<u8>> {
     let mut cuts = Vec::new();
     let mut at = 0;
     let mut in_text = false;
@@ -275,6 +285,13 @@ mod tests {
         ] {
             assert_eq!(masked(body).as_deref(), Some(expected), "{body}");
         }
+    }
+
+    /// Found by the fuzz target `webhook_body`.
+    #[test]
+    fn what_is_left_of_one_number_makes_up_no_other() {
+        let beside = r#"{"a":"4242-4242-4242-4244242-4242-4242-4242"}"#;
+        assert_eq!(masked(beside).as_deref(), Some(r#"{"a":"********4242"}"#));
     }
 
     #[test]

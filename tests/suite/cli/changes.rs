@@ -65,6 +65,24 @@ async fn receipts_and_views_and_events_are_shown_by_the_running_server() {
         let list = json(&launch, &["inbox", "list"]);
         let row = &list["data"][0];
         assert_eq!(row["event_id"], "evt_odd", "{list}");
+        let of_tenant = json(&launch, &["inbox", "list", "--tenant", "nobody"]);
+        assert_eq!(of_tenant["data"], serde_json::json!([]));
+        let table = out(&run(&launch, &["inbox", "list", "--state", "quarantined"]));
+        let head = table.lines().next().unwrap_or_default();
+        assert!(head.contains("TENANT") && head.contains("REASON"), "{table}");
+        assert_ne!(row["reason"], Value::Null, "{row}");
+        let replay = [
+            "inbox",
+            "replay",
+            "--state",
+            "quarantined",
+            "--reason",
+            "x",
+            "--dry-run",
+        ];
+        assert_eq!(json(&launch, &replay)["matched"], 1);
+        let of_tenant = [&replay[..], &["--tenant", "nobody"]].concat();
+        assert_eq!(json(&launch, &of_tenant)["matched"], 0);
         let shown = json(&launch, &["inbox", "show", "evt_odd"]);
         assert_eq!(shown["event_id"], "evt_odd");
         let state = row["state"].as_str().unwrap();

@@ -37,7 +37,7 @@ async fn every_printed_line_shows_what_it_says() {
     let home = store.data_dir().join("demo");
     let mut child = Command::new(env!("CARGO_BIN_EXE_subledger"))
         .args(["demo", "--data-dir", home.to_str().unwrap(), "--listen"])
-        .arg(format!("127.0.0.1:{}", crate::support::postgres::free_port()))
+        .arg(format!("127.0.0.1:{}", crate::support::ports::free_port()))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())

@@ -7,7 +7,7 @@ use sqlx::{Connection, Executor};
 
 use super::{code, err, out, run};
 use crate::support::server::Launch;
-use crate::support::{TestStore, postgres};
+use crate::support::{TestStore, ports};
 
 /// A command that ends by itself within a minute, or with exit code 124.
 fn bounded(store: &TestStore) -> Launch {
@@ -134,7 +134,7 @@ fn a_pepper_that_was_never_written_is_made_again_and_a_short_one_refused() {
 async fn a_postgres_that_is_none_is_told_from_one_that_does_not_know_us() {
     let store = TestStore::sqlite();
     let at = |url: &str| bounded(&store).with("DATABASE_URL", url);
-    let nobody = format!("postgres://postgres@127.0.0.1:{}/x", postgres::free_port());
+    let nobody = format!("postgres://postgres@127.0.0.1:{}/x", ports::free_port());
     refused(
         &at(&nobody),
         &["serve"],

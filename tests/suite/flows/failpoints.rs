@@ -34,7 +34,13 @@ fn deliveries(name: &str) -> usize {
 
 /// One failpoint: run into it, start again, repeat what was not answered, look.
 async fn kill_at(store: TestStore, name: &str) {
-    let launch = Launch::new(&store).with("SUBLEDGER_FAILPOINT", &format!("{name}:{}", passing(name)));
+    let launch = Launch::new(&store);
+    // The ledger is made before: deliveries are to reach the place, not what a first start records.
+    let mut first = launch.start().await;
+    first.settled().await;
+    first.terminate();
+    assert_eq!(first.ended().await, Some(0), "{}", first.log());
+    let launch = launch.with("SUBLEDGER_FAILPOINT", &format!("{name}:{}", passing(name)));
     let mut server = launch.start().await;
     let senders = Senders::new(vec![server.address.clone()], deliveries(name));
     let tasks: Vec<_> = (0..4).map(|_| tokio::spawn(Arc::clone(&senders).send())).collect();

@@ -7,6 +7,7 @@ pub(crate) mod dice;
 pub(crate) mod disk;
 pub(crate) mod http;
 pub(crate) mod ledger;
+pub(crate) mod ports;
 pub(crate) mod postgres;
 pub(crate) mod proxy;
 pub(crate) mod server;

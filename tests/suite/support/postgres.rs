@@ -7,7 +7,6 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
-use std::net::TcpListener;
 use std::os::unix::process::{CommandExt, parent_id};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -15,6 +14,8 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use sqlx::{Connection, Executor, PgConnection, PgPool};
+
+use super::ports::free_port;
 
 /// Longest wait for a started server; initdb and the first start take a few seconds on a loaded machine.
 const START_WAIT: Duration = Duration::from_secs(60);
@@ -269,12 +270,6 @@ fn launch(binaries: &Path, home: &Path, owner: u32, durability: Durability, port
         assert!(Instant::now() < until, "Postgres did not start:\n{}", log());
         std::thread::sleep(Duration::from_millis(20));
     }
-}
-
-/// A port nobody listens on at this moment.
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
 }
 
 /// A database of a test's own, dropped with it.

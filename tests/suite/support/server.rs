@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::http::{Answer, Connection, request};
 use super::ledger::Tables;
-use super::{TestStore, postgres, stripe};
+use super::{TestStore, ports, stripe};
 
 /// Longest wait for readiness; a debug build on a loaded machine takes a few seconds at worst.
 const READY_WAIT: Duration = Duration::from_secs(30);
@@ -33,8 +33,8 @@ impl Launch {
             store_url: store.url().map(str::to_owned),
             data_dir: store.data_dir().to_owned(),
             log: store.data_dir().join("test-server.log"),
-            port: postgres::free_port(),
-            metrics_port: postgres::free_port(),
+            port: ports::free_port(),
+            metrics_port: ports::free_port(),
             under: Vec::new(),
             environment: Vec::new(),
         }
