@@ -28,7 +28,7 @@ use crate::directory::Directory;
 use crate::http::state::Service;
 use crate::http::{TABLE, router, server};
 use crate::inbox::receive::{HandOff, Receiver};
-use crate::inbox::{NewReceipt, ReceiptStore};
+use crate::inbox::{NewReceipt, Pressure, ReceiptStore};
 use crate::lease::{Keeper, Role as LeaseRole};
 use crate::plans::registry::Registry;
 use crate::plans::{self, Source};
@@ -145,7 +145,7 @@ impl Core {
         let worker = Arc::new(OnceLock::new());
         let receiver = Receiver::start(receipts.clone(), hand_off_to(Arc::clone(&worker)));
         let workers = if works {
-            let workers = Workers::start(config, clock, &db, &receipts, &plans, &loops).await?;
+            let workers = Workers::start(config, clock, &db, &receipts, &plans, &loops, receiver.pressure()).await?;
             let _ = worker.set(workers.apply.hand_off());
             Some(workers)
         } else {
@@ -202,6 +202,7 @@ impl Workers {
         receipts: &ReceiptStore,
         plans: &Registry,
         loops: &Loops,
+        pressure: &Pressure,
     ) -> Result<Self, AppError> {
         let keeper = Keeper::start(db.clone(), LeaseRole::Part, config.worker.instance.clone()).await;
         let leases = keeper.watch();
@@ -215,6 +216,7 @@ impl Workers {
             prices: Arc::new(Prices(plans.clone())),
             live: config.stripe.mode == Mode::Live,
             held,
+            pressure: pressure.clone(),
             clock: clock.clone(),
         };
         let apply = loops.run(async move { ApplyWebhooks::start(parts) }).await?;

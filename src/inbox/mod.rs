@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod mask;
+pub mod pressure;
 pub mod receipt;
 pub mod receive;
 pub mod store;
@@ -16,6 +17,7 @@ mod sqlite;
 use projections::db::DbError;
 
 pub use admin::{Act, InboxAdmin, ReplayReport};
+pub use pressure::Pressure;
 pub use receipt::{
     BodyKept, Custody, Delivery, Due, NewReceipt, Placed, Receipt, ReceiptCursor, ReceiptFilter, ReceiptKey,
     Settlement, State,

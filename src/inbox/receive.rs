@@ -14,6 +14,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
 use super::InboxError;
+use super::pressure::Pressure;
 use super::receipt::{Delivery, NewReceipt, ReceiptKey};
 use super::store::ReceiptStore;
 
@@ -74,6 +75,7 @@ struct Shared {
     came: Notify,
     store: ReceiptStore,
     hand_off: HandOff,
+    pressure: Pressure,
     counters: ReceiveCounters,
 }
 
@@ -94,6 +96,7 @@ impl Receiver {
             came: Notify::new(),
             store,
             hand_off,
+            pressure: Pressure::default(),
             counters: ReceiveCounters::default(),
         });
         let tasks = (0..committers)
@@ -113,6 +116,7 @@ impl Receiver {
             tracing::warn!(receipt.key = %receipt.key, "a body held card data; it is stored without it");
         }
         failpoint::reach("receive.before-insert");
+        let _pressing = self.shared.pressure.enter();
         let (answer, answered) = oneshot::channel();
         self.shared.enqueue(Waiting { receipt, answer })?;
         let received = answered.await.map_err(|_| InboxError::Stopping)??;
@@ -124,6 +128,12 @@ impl Receiver {
     #[must_use]
     pub fn counters(&self) -> &ReceiveCounters {
         &self.shared.counters
+    }
+
+    /// Tells whoever works on receipts when to give way to more of them.
+    #[must_use]
+    pub fn pressure(&self) -> &Pressure {
+        &self.shared.pressure
     }
 
     /// Deliveries that wait for the store.

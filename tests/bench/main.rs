@@ -118,7 +118,7 @@ fn main() {
             let (server, store) = match store {
                 "sqlite" => (None, TestStore::sqlite()),
                 _ => {
-                    let Some(server) = OwnServer::start() else { continue };
+                    let Some(server) = Server::find() else { continue };
                     let store = TestStore::on_server(&server.url()).await;
                     (Some(server), store)
                 }
@@ -140,7 +140,30 @@ fn main() {
     });
 }
 
-async fn fresh(server: Option<&OwnServer>) -> TestStore {
+/// The Postgres to measure on.
+enum Server {
+    /// Named by `TEST_DATABASE_URL`, for whoever wants to look into it meanwhile.
+    Named(String),
+    Own(OwnServer),
+}
+
+impl Server {
+    fn find() -> Option<Self> {
+        match std::env::var("TEST_DATABASE_URL") {
+            Ok(url) => Some(Self::Named(url)),
+            Err(_) => OwnServer::start().map(Self::Own),
+        }
+    }
+
+    fn url(&self) -> String {
+        match self {
+            Self::Named(url) => url.clone(),
+            Self::Own(server) => server.url(),
+        }
+    }
+}
+
+async fn fresh(server: Option<&Server>) -> TestStore {
     match server {
         None => TestStore::sqlite(),
         Some(server) => TestStore::on_server(&server.url()).await,

@@ -25,6 +25,7 @@ impl Worker {
     /// Works off the intake until it is closed.
     pub(super) async fn intake_loop(self: Arc<Self>) {
         while let Some(tickets) = self.lanes.next_arrivals().await {
+            self.give_way.wait().await;
             self.admit(tickets).await;
         }
     }

@@ -42,7 +42,11 @@ struct Batch {
 impl Worker {
     /// Works off the lanes until they are closed and empty.
     pub(super) async fn lane_loop(self: Arc<Self>) {
-        while let Some((part, items)) = self.lanes.next_lane(BATCH_ITEMS).await {
+        loop {
+            self.give_way.wait().await;
+            let Some((part, items)) = self.lanes.next_lane(BATCH_ITEMS).await else {
+                return;
+            };
             self.work(part, items).await;
             self.lanes.done(part);
         }

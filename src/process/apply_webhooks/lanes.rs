@@ -23,6 +23,10 @@ pub(super) const RECEIPTS_MAX: usize = 4_096;
 pub(super) const BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Receipts translated and resolved in one go.
 pub(super) const INTAKE_MAX: usize = 256;
+/// How long the intake gathers while webhooks pour in: finding their streams is one question to the store for all.
+const INTAKE_GATHER: Duration = Duration::from_millis(20);
+/// Nothing new for so long: the intake gathers no more.
+const INTAKE_QUIET: Duration = Duration::from_millis(1);
 /// Longest wait of an item for company: a tenth of the second within which views must follow.
 const GATHER_MAX: Duration = Duration::from_millis(100);
 /// Nothing new for so long: nobody is worth waiting for. Stripe's deliveries of one act come within a few milliseconds.
@@ -83,6 +87,8 @@ struct Inner {
     busy: HashSet<u32>,
     /// When receipts last came in.
     arrived_at: Option<Instant>,
+    /// When the first of the intake came.
+    intake_since: Option<Instant>,
     /// Some found no room since the last refill.
     left_out: bool,
     closed: bool,
@@ -150,6 +156,9 @@ impl Lanes {
                 continue;
             }
             inner.bytes += weight;
+            if inner.intake.is_empty() {
+                inner.intake_since = inner.arrived_at;
+            }
             inner.intake.push_back(Ticket {
                 key: arrival.key,
                 envelope: arrival.envelope,
@@ -185,17 +194,27 @@ impl Lanes {
     pub(super) async fn next_arrivals(&self) -> Option<Vec<Ticket>> {
         loop {
             let arrived = self.arrived.notified();
-            {
+            let until = {
                 let mut inner = self.lock();
-                if !inner.intake.is_empty() {
+                let until = inner.gathers_until();
+                if until.is_some_and(|until| until <= Instant::now()) {
                     let count = inner.intake.len().min(INTAKE_MAX);
                     return Some(inner.intake.drain(..count).collect());
                 }
-                if inner.closed {
+                if inner.closed && inner.intake.is_empty() {
                     return None;
                 }
+                until
+            };
+            match until {
+                Some(until) => {
+                    tokio::select! {
+                        () = arrived => {}
+                        () = tokio::time::sleep_until(until) => {}
+                    }
+                }
+                None => arrived.await,
             }
-            arrived.await;
         }
     }
 
@@ -290,6 +309,16 @@ impl Inner {
 
     fn has_free(&self) -> bool {
         self.free().next().is_some()
+    }
+
+    /// When what is in the intake is to be worked on; nothing without any.
+    fn gathers_until(&self) -> Option<Instant> {
+        let since = self.intake.front().and(self.intake_since)?;
+        if self.closed || self.intake.len() >= INTAKE_MAX {
+            return Some(since);
+        }
+        let quiet = self.arrived_at.map_or(since, |at| at + INTAKE_QUIET);
+        Some(quiet.min(since + INTAKE_GATHER))
     }
 
     /// The lane that has waited longest decides: it is ripe first.

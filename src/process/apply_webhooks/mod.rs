@@ -12,6 +12,7 @@
 
 mod admit;
 mod decide;
+mod give_way;
 mod hot;
 mod item;
 mod lane;
@@ -30,6 +31,7 @@ use aggregates::subscription::PriceBook;
 use projections::db::Db;
 use tokio::task::JoinHandle;
 
+use self::give_way::GiveWay;
 use self::hot::Hot;
 use self::lanes::{Arrival, Lanes};
 use self::resolve::Resolver;
@@ -40,7 +42,7 @@ use super::findings::Findings;
 use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::inbox::receive::HandOff;
-use crate::inbox::{NewReceipt, ReceiptStore};
+use crate::inbox::{NewReceipt, Pressure, ReceiptStore};
 use crate::stripe::translate::Translator;
 
 /// Appends at once. With few at a time the others' receipts gather, and that is what makes batches when the load is
@@ -65,6 +67,8 @@ pub struct Parts {
     pub live: bool,
     /// The parts whose leftovers this process sweeps.
     pub held: HeldParts,
+    /// When to give way to receipts.
+    pub pressure: Pressure,
     /// Time.
     pub clock: Clock,
 }
@@ -79,6 +83,7 @@ struct Worker {
     held: HeldParts,
     clock: Clock,
     lanes: Arc<Lanes>,
+    give_way: GiveWay,
     resolver: Resolver,
     hot: Hot,
     waiting: Waiting,
@@ -141,6 +146,7 @@ impl ApplyWebhooks {
             held: parts.held,
             clock: parts.clock,
             lanes: Arc::clone(&lanes),
+            give_way: GiveWay::new(parts.pressure),
             resolver: Resolver::new(parts.directory, findings.clone()),
             hot: Hot::default(),
             waiting: Waiting::default(),

@@ -13,7 +13,9 @@ use projections::log::{StoredEvent, load_streams, read_page};
 use serde_json::Value;
 use subledger::clock::Clock;
 use subledger::directory::{Directory, Kind};
-use subledger::inbox::{Act, Delivery, InboxAdmin, ReceiptFilter, ReceiptKey, ReceiptStore, Received, Receiver, State};
+use subledger::inbox::{
+    Act, Delivery, InboxAdmin, Pressure, ReceiptFilter, ReceiptKey, ReceiptStore, Received, Receiver, State,
+};
 use subledger::ledger::Mark;
 use subledger::process::accounts::{Accounts, Caller};
 use subledger::process::apply_webhooks::{ApplyWebhooks, Parts};
@@ -90,6 +92,7 @@ impl World {
             prices: Arc::new(NoPlans),
             live,
             held: Arc::new(move || held.clone()),
+            pressure: Pressure::default(),
             clock: clock.clone(),
         });
         let receiver = Receiver::start(receipts.clone(), worker.hand_off());

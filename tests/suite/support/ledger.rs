@@ -2,10 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, PgConnection, Row, SqliteConnection};
+
+/// Longest wait for slots to read the last events.
+const SLOTS_WAIT: Duration = Duration::from_secs(30);
+
+/// Events that some slot of some view has not read, summed.
+const SLOTS_BEHIND: &str = "select coalesce(sum(h.position - c.position), 0) from projection_checkpoint c \
+    join log_head h on h.part = c.part";
 
 /// A connection of our own to the tables of a ledger.
 pub(crate) enum Tables {
@@ -219,6 +226,12 @@ async fn effects(tables: &mut Tables, faults: &mut Vec<String>) {
 
 /// Views whose two slots differ, of those that were rebuilt into the other slot.
 pub(crate) async fn unequal_slots(tables: &mut Tables) -> Vec<String> {
+    // The end of a rebuild is an event itself, which both slots of every view have yet to read.
+    let begin = Instant::now();
+    while tables.number(SLOTS_BEHIND).await != 0 {
+        assert!(begin.elapsed() < SLOTS_WAIT, "a slot does not read the log to its end");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let names = tables.names().await;
     let views: Vec<&str> = names
         .iter()
