@@ -2,9 +2,11 @@
 
 use aggregates::subscription::standing::DisputeStanding;
 use aggregates::subscription::{AccountBook, Carried, LifeBook, MoneyBook, SubscriptionEvent};
+use aggregates::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::failpoint;
+use crate::projection::LogEvent;
 use crate::table::RowError;
 
 /// Everything a standing rests on.
@@ -37,6 +39,16 @@ impl StandingBook {
         }
     }
 
+    /// Lets go of what only pages show: what is left is what [`apply_holdings`](Self::apply_holdings) would have made of
+    /// the same events.
+    pub(crate) fn keep_holdings(&mut self) {
+        let subscriptions = std::mem::take(&mut self.life.subscriptions);
+        self.life = LifeBook {
+            subscriptions,
+            ..LifeBook::default()
+        };
+    }
+
     /// Its disputes in one word each.
     #[must_use]
     pub fn disputes(&self) -> DisputeStanding {
@@ -51,6 +63,24 @@ impl StandingBook {
     /// As it was stored.
     pub(crate) fn decode(text: &str) -> Result<Self, RowError> {
         serde_json::from_str(text).map_err(RowError::new)
+    }
+}
+
+/// The last event that counts in a row: its place in the stream and in the part, and when it was recorded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Last {
+    pub(crate) sequence: u64,
+    pub(crate) position: u64,
+    pub(crate) recorded_at: Timestamp,
+}
+
+impl Last {
+    pub(crate) const fn of(event: &LogEvent) -> Self {
+        Self {
+            sequence: event.sequence,
+            position: event.position,
+            recorded_at: event.recorded_at,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use aggregates::subscription::standing::{AccessPolicy, Standing};
 use aggregates::time::Timestamp;
 
-use crate::book::{StandingBook, decides_holdings};
+use crate::book::{Last, StandingBook, decides_holdings};
 use crate::projection::{FoldError, LogEvent, Projection};
 use crate::table::{Key, RowError, RowSink, RowSource, Table, int, text, time};
 
@@ -29,6 +29,17 @@ impl EntitlementsRow {
     #[must_use]
     pub fn standing(&self, policy: &AccessPolicy) -> Standing {
         Standing::of(&self.holdings.life, self.holdings.disputes(), policy)
+    }
+}
+
+impl Entitlements {
+    /// The columns of a row whose holdings are encoded already.
+    pub(crate) fn put(key: &Key, holdings: &str, last: Last, sink: &mut impl RowSink) {
+        sink.text(Some(&key.stream));
+        sink.text(Some(holdings));
+        sink.count(last.sequence);
+        sink.count(last.position);
+        sink.time(Some(last.recorded_at));
     }
 }
 
@@ -64,11 +75,12 @@ impl Projection for Entitlements {
     }
 
     fn write(key: &Key, row: &EntitlementsRow, sink: &mut impl RowSink) -> Result<(), RowError> {
-        sink.text(Some(&key.stream));
-        sink.text(Some(&row.holdings.encode()?));
-        sink.count(row.sequence);
-        sink.count(row.position);
-        sink.time(Some(row.recorded_at));
+        let last = Last {
+            sequence: row.sequence,
+            position: row.position,
+            recorded_at: row.recorded_at,
+        };
+        Self::put(key, &row.holdings.encode()?, last, sink);
         Ok(())
     }
 

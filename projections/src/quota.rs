@@ -3,7 +3,7 @@
 use aggregates::subscription::standing::{AccessPolicy, Standing};
 use aggregates::time::Timestamp;
 
-use crate::book::StandingBook;
+use crate::book::{Last, StandingBook};
 use crate::projection::{FoldError, LogEvent, Projection};
 use crate::table::{Key, RowError, RowSink, RowSource, Table, int, text, time};
 
@@ -31,6 +31,18 @@ impl QuotaRow {
     #[must_use]
     pub fn standing(&self, policy: &AccessPolicy) -> Standing {
         Standing::of(&self.holdings.life, self.holdings.disputes(), policy)
+    }
+}
+
+impl Quota {
+    /// The columns of a row whose holdings are encoded already.
+    pub(crate) fn put(key: &Key, holdings: &str, opened_at: Timestamp, last: Last, sink: &mut impl RowSink) {
+        sink.text(Some(&key.stream));
+        sink.text(Some(holdings));
+        sink.time(Some(opened_at));
+        sink.count(last.sequence);
+        sink.count(last.position);
+        sink.time(Some(last.recorded_at));
     }
 }
 
@@ -75,12 +87,12 @@ impl Projection for Quota {
     }
 
     fn write(key: &Key, row: &QuotaRow, sink: &mut impl RowSink) -> Result<(), RowError> {
-        sink.text(Some(&key.stream));
-        sink.text(Some(&row.holdings.encode()?));
-        sink.time(Some(row.opened_at));
-        sink.count(row.sequence);
-        sink.count(row.position);
-        sink.time(Some(row.recorded_at));
+        let last = Last {
+            sequence: row.sequence,
+            position: row.position,
+            recorded_at: row.recorded_at,
+        };
+        Self::put(key, &row.holdings.encode()?, row.opened_at, last, sink);
         Ok(())
     }
 

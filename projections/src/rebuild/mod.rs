@@ -5,6 +5,7 @@
 //! then on the loop keeps the part up to date, and `swap` can move readers. What was begun and not finished goes on
 //! with the parts that are missing.
 
+mod copied;
 mod fill;
 mod jobs;
 mod read;
@@ -28,18 +29,21 @@ use crate::projection::LogEvent;
 use crate::runner::Progress;
 use crate::table::{RowError, Slot};
 use crate::views::View;
-use fill::Fill;
+use fill::{Fill, Skips};
 
 pub use jobs::{Rebuilds, State};
 
-/// Parts, or ranges of streams on SQLite, that are filled at the same time: one reads while another folds.
-const AT_ONCE: usize = 4;
+/// Parts that are filled at the same time: one is read while another is folded or written. Each takes two of the
+/// connections for long work.
+const AT_ONCE: usize = 3;
 /// Readers of a SQLite file at the same time: half of the pool, the rest serves.
 const AT_ONCE_SQLITE: usize = 2;
 /// Ranges the streams of a SQLite ledger are cut into.
 const RANGES: u64 = 8;
-/// Rows held before they are written, where a part can be written in pieces.
+/// Rows of the index held before they are written.
 const ROWS_HELD: usize = 8_000;
+/// Bytes of encoded rows held before they are written, on Postgres: a COPY of that size costs little more than its rows.
+const PIECE_BYTES: usize = 4 * 1024 * 1024;
 
 /// Why a slot could not be filled.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -76,7 +80,7 @@ struct Plan {
     db: Db,
     progress: Progress,
     views: Arc<[(View, Slot)]>,
-    skips: Arc<HashSet<(View, u32, u64)>>,
+    skips: Skips,
     done: Arc<AtomicU64>,
 }
 
@@ -141,49 +145,44 @@ async fn fill_part(plan: &Plan, part: u32) -> Result<(), RebuildError> {
     Ok(())
 }
 
-fn fills(plan: &Plan) -> Vec<(Box<dyn Fill>, Slot)> {
-    plan.views.iter().map(|(view, slot)| (fill::of(*view), *slot)).collect()
+fn fill(plan: &Plan, part: u32) -> Fill {
+    Fill::new(part, plan.db.kind(), &plan.skips, &plan.views)
 }
 
-/// By position, all rows of the part in memory, one COPY a view at the end.
+/// By stream: a stream that is read is complete, so its rows are encoded and its events leave memory.
 async fn accounts_postgres(plan: &Plan, part: u32, head: u64) -> Result<(), RebuildError> {
-    let mut fills = fills(plan);
-    let mut after = 0;
-    loop {
-        let page = read::accounts(&plan.db, part, after, head).await?;
-        let Some(last) = page.last() else { break };
-        after = last.position;
-        fold(plan, &mut fills, &page)?;
+    let mut fill = fill(plan, part);
+    let mut connection = copied::connect(&plan.db, part).await?;
+    let mut streams = copied::streams(&mut connection, part, head).await?;
+    while let Some(events) = streams.next().await? {
+        fill.take(events)?;
+        count(plan, events.len());
+        if fill.bytes() >= PIECE_BYTES {
+            slot::add(plan, part, fill.drain()).await?;
+        }
     }
-    for (fill, slot) in &mut fills {
-        let rows = fill.take_copy(part)?;
-        slot::copy(plan, part, *fill.table(), *slot, rows).await?;
-    }
-    Ok(())
+    slot::add(plan, part, fill.drain()).await
 }
 
-/// By stream: when a page ends, all its streams are complete and leave memory.
+/// By stream: when a page ends, all its streams are complete and leave memory. One page is read while the rows of the
+/// one before are written.
 async fn accounts_sqlite(plan: &Plan, head: u64) -> Result<(), RebuildError> {
     let ranges = read::ranges(&plan.db, head, RANGES).await?;
-    let work = ranges.into_iter().map(|(from, end)| {
+    let work = ranges.into_iter().map(|(from, last)| {
         let plan = plan.clone();
         spawn(async move {
-            let mut fills = fills(&plan);
-            let (mut after, last) = (from, end);
-            loop {
-                let page = read::streams(&plan.db, &after, &last, head).await?;
+            let mut fill = fill(&plan, 0);
+            let mut page = read::streams(&plan.db, &from, &last, head).await?;
+            while let Some((after, _)) = page.last().cloned() {
                 for stream in &page {
-                    fold(&plan, &mut fills, &read::events_of(stream)?)?;
+                    let events = read::events_of(stream)?;
+                    fill.take(&events)?;
+                    count(&plan, events.len());
                 }
-                for (fill, slot) in &mut fills {
-                    let rows = fill.take_cells(0)?;
-                    slot::insert(&plan, 0, *fill.table(), *slot, rows).await?;
-                }
-                let Some((stream, _)) = page.into_iter().next_back() else {
-                    return Ok(());
-                };
-                after = stream;
+                let next = async { Ok(read::streams(&plan.db, &after, &last, head).await?) };
+                (_, page) = futures::try_join!(slot::add(&plan, 0, fill.drain()), next)?;
             }
+            Ok(())
         })
     });
     futures::stream::iter(work)
@@ -194,43 +193,24 @@ async fn accounts_sqlite(plan: &Plan, head: u64) -> Result<(), RebuildError> {
 
 /// By position, in pieces: rows are only added.
 async fn index(plan: &Plan, part: u32, head: u64) -> Result<(), RebuildError> {
-    let mut fills = fills(plan);
+    let mut fill = fill(plan, part);
     let mut after = 0;
     loop {
         let page = read::slim(&plan.db, part, after, head).await?;
+        fill.take(&page)?;
+        count(plan, page.len());
         let last = page.last().map(|event| event.position);
-        fold(plan, &mut fills, &page)?;
-        for (fill, slot) in &mut fills {
-            if last.is_some() && fill.rows() < ROWS_HELD {
-                continue;
-            }
-            match plan.db.kind() {
-                StoreKind::Postgres => slot::copy(plan, part, *fill.table(), *slot, fill.take_copy(part)?).await?,
-                StoreKind::Sqlite => slot::insert(plan, part, *fill.table(), *slot, fill.take_cells(part)?).await?,
-            }
+        if last.is_none() || fill.count() >= ROWS_HELD {
+            slot::add(plan, part, fill.drain()).await?;
         }
         let Some(last) = last else { return Ok(()) };
         after = last;
     }
 }
 
-fn fold(plan: &Plan, fills: &mut [(Box<dyn Fill>, Slot)], page: &[LogEvent]) -> Result<(), RebuildError> {
-    for event in page {
-        for (fill, _) in fills.iter_mut() {
-            if !plan.skips.is_empty() && plan.skips.contains(&(fill.view(), event.part, event.position)) {
-                continue;
-            }
-            fill.fold(event).map_err(|error| RebuildError::Fold {
-                view: fill.view().name(),
-                part: event.part,
-                position: event.position,
-                reason: error.reason,
-            })?;
-        }
-    }
-    plan.done
-        .fetch_add(u64::try_from(page.len()).unwrap_or(0), Ordering::Relaxed);
-    Ok(())
+fn count(plan: &Plan, events: usize) {
+    let events = u64::try_from(events).unwrap_or(0);
+    plan.done.fetch_add(events, Ordering::Relaxed);
 }
 
 /// The stream on which acts upon a view are recorded.

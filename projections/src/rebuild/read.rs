@@ -14,11 +14,6 @@ use uuid::Uuid;
 use crate::db::{Db, DbError, Pool, at_from_micros, part_to_sql, position_from_sql, position_to_sql};
 use crate::projection::{FoldError, LogEvent};
 
-/// Accounts only, by position. Postgres plans it on the key (part, position).
-const ACCOUNTS_PG: &str = "select e.aggregate_id, e.sequence, e.position, e.event_type, e.event_version, \
-     e.payload::text, e.occurred_at, e.recorded_at from events e \
-     where e.part = $1 and e.position > $2 and e.position <= $3 and e.aggregate_type = 'subscription' \
-     order by e.position limit $4";
 /// Everything, by position, without payloads.
 const SLIM_PG: &str = "select e.aggregate_id, e.sequence, e.position, e.event_type, e.event_version, \
      e.aggregate_type, e.occurred_at, e.recorded_at, e.tenant, e.event_id, e.metadata::text from events e \
@@ -48,14 +43,6 @@ const PAGE: u32 = 4_000;
 
 /// After every text that begins a stream id: ids are printable, and this is not a character.
 pub(super) const LAST: &str = "\u{10ffff}";
-
-/// Events of accounts by position.
-pub(super) async fn accounts(db: &Db, part: u32, after: u64, to: u64) -> Result<Vec<LogEvent>, DbError> {
-    let Pool::Postgres(pool) = db.bulk_pool_for(part) else {
-        return Ok(Vec::new());
-    };
-    page_pg(pool, ACCOUNTS_PG, part, after, to).await
-}
 
 /// A stream with the text of its events, as [`events_of`] reads it.
 pub(super) type StreamText = (String, String);
@@ -92,7 +79,7 @@ fn event_of(stream: &str, text: &str) -> Result<LogEvent, DbError> {
     let version = next()?.parse().unwrap_or(u32::MAX);
     let (event_type, payload) = (next()?, next()?);
     let typed = LedgerEvent::decode(AGGREGATE_TYPE, event_type, version, payload).map_err(FoldError::new);
-    let mut event = empty(0, false, "");
+    let mut event = empty(0, AGGREGATE_TYPE);
     event.stream = stream.to_owned();
     event.sequence = sequence;
     event.position = position;
@@ -105,7 +92,7 @@ fn event_of(stream: &str, text: &str) -> Result<LogEvent, DbError> {
 /// Every event without its payload, by position.
 pub(super) async fn slim(db: &Db, part: u32, after: u64, to: u64) -> Result<Vec<LogEvent>, DbError> {
     match db.bulk_pool_for(part) {
-        Pool::Postgres(pool) => page_pg(pool, SLIM_PG, part, after, to).await,
+        Pool::Postgres(pool) => page_pg(pool, part, after, to).await,
         Pool::Sqlite(pool) => page_sqlite(pool, part, after, to).await,
     }
 }
@@ -125,15 +112,16 @@ pub(super) async fn ranges(db: &Db, events: u64, count: u64) -> Result<Vec<(Stri
     Ok(cuts.windows(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect())
 }
 
-async fn page_pg(pool: &PgPool, sql: &str, part: u32, after: u64, to: u64) -> Result<Vec<LogEvent>, DbError> {
-    let query = sqlx::query(sql).bind(part_to_sql(part)?).bind(position_to_sql(after)?);
+async fn page_pg(pool: &PgPool, part: u32, after: u64, to: u64) -> Result<Vec<LogEvent>, DbError> {
+    let query = sqlx::query(SLIM_PG)
+        .bind(part_to_sql(part)?)
+        .bind(position_to_sql(after)?);
     let query = query.bind(position_to_sql(to)?).bind(i64::from(PAGE));
-    let is_slim = sql == SLIM_PG;
     query
         .fetch_all(pool)
         .await?
         .iter()
-        .map(|row| of_pg(row, part, is_slim))
+        .map(|row| of_pg(row, part))
         .collect()
 }
 
@@ -148,34 +136,25 @@ async fn page_sqlite(pool: &SqlitePool, part: u32, after: u64, to: u64) -> Resul
         .collect()
 }
 
-fn of_pg(row: &PgRow, part: u32, slim: bool) -> Result<LogEvent, DbError> {
+fn of_pg(row: &PgRow, part: u32) -> Result<LogEvent, DbError> {
     let version: &str = row.try_get(4)?;
-    let version = version.parse().unwrap_or(u32::MAX);
-    let event_type: &str = row.try_get(3)?;
-    let sixth: &str = row.try_get(5)?;
-    let mut event = empty(part, slim, sixth);
+    let mut event = empty(part, row.try_get(5)?);
     event.stream = row.try_get(0)?;
     event.sequence = position_from_sql(row.try_get(1)?)?;
     event.position = position_from_sql(row.try_get(2)?)?;
-    event.event_version = version;
+    event.event_type = row.try_get(3)?;
+    event.event_version = version.parse().unwrap_or(u32::MAX);
     event.occurred_at = Timestamp::from_chrono(row.try_get::<DateTime<Utc>, _>(6)?);
     event.recorded_at = Timestamp::from_chrono(row.try_get::<DateTime<Utc>, _>(7)?);
-    if slim {
-        event.event_type = event_type.to_owned();
-        event.tenant = row.try_get(8)?;
-        event.event_id = row.try_get(9)?;
-        event.metadata = row.try_get(10)?;
-    } else {
-        // Decoded from the row itself, so that payloads are not copied.
-        let typed = LedgerEvent::decode(AGGREGATE_TYPE, event_type, version, sixth).map_err(FoldError::new);
-        event.typed = OnceLock::from(typed);
-    }
+    event.tenant = row.try_get(8)?;
+    event.event_id = row.try_get(9)?;
+    event.metadata = row.try_get(10)?;
     Ok(event)
 }
 
 fn of_sqlite(row: &SqliteRow, part: u32) -> Result<LogEvent, DbError> {
     let version: &str = row.try_get(4)?;
-    let mut event = empty(part, true, row.try_get(5)?);
+    let mut event = empty(part, row.try_get(5)?);
     event.stream = row.try_get(0)?;
     event.sequence = position_from_sql(row.try_get(1)?)?;
     event.position = position_from_sql(row.try_get(2)?)?;
@@ -189,12 +168,11 @@ fn of_sqlite(row: &SqliteRow, part: u32) -> Result<LogEvent, DbError> {
     Ok(event)
 }
 
-/// The sixth column is the aggregate type of a slim event, the payload of an account's, which is decoded in place.
-fn empty(part: u32, slim: bool, sixth: &str) -> LogEvent {
+pub(super) fn empty(part: u32, aggregate_type: &str) -> LogEvent {
     LogEvent {
         part,
         position: 0,
-        aggregate_type: if slim { sixth } else { AGGREGATE_TYPE }.to_owned(),
+        aggregate_type: aggregate_type.to_owned(),
         stream: String::new(),
         sequence: 0,
         tenant: None,

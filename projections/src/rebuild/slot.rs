@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use super::fill::{Filled, Rows};
 use super::{Plan, RebuildError};
 use crate::checkpoint::read_all;
-use crate::db::{Conn, DbError, Load, part_to_sql, position_to_sql};
-use crate::table::sink::CopyBytes;
-use crate::table::{Cells, Slot, Table, postgres, sqlite};
+use crate::db::{Conn, DbError, Load, StoreKind, part_to_sql, position_to_sql};
+use crate::table::{Slot, postgres, sqlite};
 use crate::views::View;
 
 const FORGET: &str = "delete from projection_checkpoint where part = $1 and name = $2 and slot = $3";
 const FINISH: &str = "insert into projection_checkpoint (part, name, slot, version, position, updated_at) \
      values ($1, $2, $3, $4, $5, $6) on conflict do nothing";
+/// Books of more than 2 kB are compressed by the server; lz4 takes a fifth of the time that its old way takes, where the
+/// server was built with it.
+const QUICK_COMPRESSION: &str = "select set_config('default_toast_compression', 'lz4', true) from pg_settings \
+     where name = 'default_toast_compression' and 'lz4' = any(enumvals)";
 
 /// Which views are to be filled in which part. A slot that is complete is begun anew; one that was left half filled
 /// goes on with the parts that are missing.
@@ -88,49 +92,49 @@ pub(super) async fn empty(plan: &Plan, part: u32) -> Result<(), RebuildError> {
     Ok(())
 }
 
-/// Adds rows by COPY.
-pub(super) async fn copy(
-    plan: &Plan,
-    part: u32,
-    table: Table,
-    slot: Slot,
-    rows: CopyBytes,
-) -> Result<(), RebuildError> {
-    plan.db
-        .write_bulk(part, move |conn| {
-            Box::pin(async move {
-                match conn {
-                    Conn::Postgres(c) => {
-                        // The checkpoint comes last and is durable: rows without it are emptied by the next rebuild.
-                        sqlx::query("set local synchronous_commit = off")
-                            .execute(&mut *c)
-                            .await?;
-                        postgres::copy(c, &table, slot, rows).await
-                    }
-                    Conn::Sqlite(_) => Err(DbError::bug("COPY is a statement of Postgres")),
-                }
-            })
-        })
-        .await?;
+/// Adds rows of several views in one transaction.
+pub(super) async fn add(plan: &Plan, part: u32, rows: Vec<Filled>) -> Result<(), RebuildError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    match plan.db.kind() {
+        StoreKind::Postgres => {
+            let write = plan.db.write_bulk(part, move |conn| Box::pin(put(conn, rows)));
+            write.await?;
+        }
+        StoreKind::Sqlite => {
+            let load = Load::bytes(rows.iter().map(|filled| filled.rows.bytes()).sum());
+            let write = plan.db.write_sized(part, load, move |conn| Box::pin(put(conn, rows)));
+            write.await?;
+        }
+    }
     Ok(())
 }
 
-/// Adds rows by multi-row inserts.
-pub(super) async fn insert(plan: &Plan, part: u32, table: Table, slot: Slot, rows: Cells) -> Result<(), RebuildError> {
-    if rows.rows() == 0 {
-        return Ok(());
-    }
-    let load = Load::bytes(rows.bytes());
-    plan.db
-        .write_sized(part, load, move |conn| {
-            Box::pin(async move {
-                match conn {
-                    Conn::Sqlite(c) => sqlite::upsert(c, &table, slot, rows).await,
-                    Conn::Postgres(c) => postgres::upsert(c, &table, slot, rows).await,
+async fn put(conn: Conn<'_>, rows: Vec<Filled>) -> Result<(), DbError> {
+    match conn {
+        Conn::Sqlite(c) => {
+            for Filled { table, slot, rows } in rows {
+                match rows {
+                    Rows::Cells(cells) => sqlite::upsert(c, &table, slot, cells).await?,
+                    Rows::Copy(_) => return Err(DbError::bug("COPY is a statement of Postgres")),
                 }
-            })
-        })
-        .await?;
+            }
+        }
+        Conn::Postgres(c) => {
+            // The checkpoint comes last and is durable: rows without it are emptied by the next rebuild.
+            sqlx::query("set local synchronous_commit = off")
+                .execute(&mut *c)
+                .await?;
+            sqlx::query(QUICK_COMPRESSION).execute(&mut *c).await?;
+            for Filled { table, slot, rows } in rows {
+                match rows {
+                    Rows::Cells(cells) => postgres::upsert(c, &table, slot, cells).await?,
+                    Rows::Copy(bytes) => postgres::copy(c, &table, slot, bytes).await?,
+                }
+            }
+        }
+    }
     Ok(())
 }
 

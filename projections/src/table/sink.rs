@@ -3,7 +3,9 @@
 use aggregates::time::Timestamp;
 
 /// Microseconds from the Unix epoch to 2000-01-01, the epoch of Postgres.
-const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
+pub(crate) const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
+/// What the binary form of COPY begins with: its signature, no flags, no extension.
+pub(crate) const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 
 /// Takes the columns of a row in the table's order, after `part`.
 pub trait RowSink {
@@ -80,8 +82,7 @@ pub struct CopyBytes {
 impl Default for CopyBytes {
     fn default() -> Self {
         let mut bytes = Vec::with_capacity(64 * 1024);
-        bytes.extend_from_slice(b"PGCOPY\n\xff\r\n\0");
-        bytes.extend_from_slice(&[0; 8]);
+        bytes.extend_from_slice(COPY_HEADER);
         Self { bytes }
     }
 }
