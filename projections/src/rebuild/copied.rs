@@ -1,4 +1,7 @@
-//! Whole streams of a Postgres part, read by COPY: the server sorts, and no row becomes an object of the driver.
+//! Whole streams of some Postgres parts, read by COPY: the server sorts, and no row becomes an object of the driver.
+//!
+//! Events lie on the server's pages in the order they came in, so a page holds events of many parts. A pass for one part
+//! fetches nearly a page an event; one pass for several parts fetches each page once.
 
 use std::sync::OnceLock;
 
@@ -13,11 +16,12 @@ use crate::db::{Db, DbError, Pool, at_from_micros, part_to_sql, position_from_sq
 use crate::projection::{FoldError, LogEvent};
 use crate::table::sink::{COPY_HEADER, POSTGRES_EPOCH_MICROS};
 
-/// What the server may use to sort a part in memory; a larger part is sorted on its disk. About 40,000 events.
-const SORT_MEMORY: &str = "set work_mem = '32MB'";
+/// What the server may use to sort in memory, about 150,000 events; more are sorted on its disk.
+const SORT_MEMORY: &str = "set work_mem = '128MB'";
 /// Columns of [`Row`].
-const COLUMNS: &str = "aggregate_id, sequence, position, event_type, event_version, payload, occurred_at, recorded_at";
-const WIDTH: usize = 8;
+const COLUMNS: &str =
+    "part, aggregate_id, sequence, position, event_type, event_version, payload, occurred_at, recorded_at";
+const WIDTH: usize = 9;
 /// Streams of up to so many events leave their memory to the next one.
 const EVENTS_KEPT: usize = 1_024;
 
@@ -32,20 +36,23 @@ pub(super) async fn connect(db: &Db, part: u32) -> Result<PoolConnection<Postgre
     Ok(connection)
 }
 
-/// The accounts of `part` with their events up to position `head`.
+/// The accounts of parts of one database, with their events up to each part's head.
 pub(super) async fn streams(
     connection: &mut PoolConnection<Postgres>,
-    part: u32,
-    head: u64,
+    heads: &[(u32, u64)],
 ) -> Result<Streams<impl Stream<Item = Result<impl AsRef<[u8]>, sqlx::Error>> + Unpin>, DbError> {
     // COPY takes no parameters; these are numbers.
-    let (sql_part, sql_head) = (part_to_sql(part)?, position_to_sql(head)?);
+    let mut parts = Vec::with_capacity(heads.len());
+    for (part, head) in heads {
+        let (part, head) = (part_to_sql(*part)?, position_to_sql(*head)?);
+        parts.push(format!("(part = {part} and position > 0 and position <= {head})"));
+    }
     let sql = format!(
-        "copy (select {COLUMNS} from events where part = {sql_part} and position > 0 and position <= {sql_head} \
-         and aggregate_type = '{AGGREGATE_TYPE}' order by aggregate_id, sequence) to stdout (format binary)"
+        "copy (select {COLUMNS} from events where ({}) and aggregate_type = '{AGGREGATE_TYPE}' \
+         order by part, aggregate_id, sequence) to stdout (format binary)",
+        parts.join(" or ")
     );
     Ok(Streams {
-        part,
         chunks: connection.copy_out_raw(&sql).await?,
         rows: Rows::default(),
         events: Vec::new(),
@@ -55,7 +62,6 @@ pub(super) async fn streams(
 
 /// Streams one after another.
 pub(super) struct Streams<S> {
-    part: u32,
     chunks: S,
     rows: Rows,
     events: Vec<LogEvent>,
@@ -82,7 +88,7 @@ impl<S: Stream<Item = Result<B, sqlx::Error>> + Unpin, B: AsRef<[u8]>> Streams<S
     async fn event(&mut self) -> Result<Option<LogEvent>, DbError> {
         loop {
             if let Some(row) = self.rows.next()? {
-                return row.event(self.part).map(Some);
+                return row.event().map(Some);
             }
             match self.chunks.try_next().await? {
                 Some(chunk) => self.rows.push(chunk.as_ref()),
@@ -155,8 +161,9 @@ impl Rows {
 struct Row<'b>([&'b [u8]; WIDTH]);
 
 impl Row<'_> {
-    fn event(&self, part: u32) -> Result<LogEvent, DbError> {
+    fn event(&self) -> Result<LogEvent, DbError> {
         let [
+            part,
             stream,
             sequence,
             position,
@@ -169,6 +176,8 @@ impl Row<'_> {
         let version = text(version)?.parse().unwrap_or(u32::MAX);
         // Decoded from what was received, so that payloads are not copied.
         let typed = LedgerEvent::decode(AGGREGATE_TYPE, text(event_type)?, version, text(payload)?);
+        let part = part.try_into().map(u32::from_be_bytes);
+        let part = part.map_err(|_| DbError::bug("a part is not 4 bytes"))?;
         let mut event = read::empty(part, AGGREGATE_TYPE);
         text(stream)?.clone_into(&mut event.stream);
         event.sequence = position_from_sql(number(sequence)?)?;

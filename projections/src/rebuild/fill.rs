@@ -101,16 +101,15 @@ impl Out {
     }
 }
 
-/// The slots of one part while they are filled.
+/// Slots while they are filled.
 pub(super) struct Fill {
-    part: u32,
     kind: StoreKind,
     skips: Skips,
     outs: Vec<Out>,
 }
 
 impl Fill {
-    pub(super) fn new(part: u32, kind: StoreKind, skips: &Skips, views: &[(View, Slot)]) -> Self {
+    pub(super) fn new(kind: StoreKind, skips: &Skips, views: &[(View, Slot)]) -> Self {
         let out = |(view, slot): &(View, Slot)| Out {
             view: *view,
             slot: *slot,
@@ -118,14 +117,13 @@ impl Fill {
             rows: Rows::empty(kind),
         };
         Self {
-            part,
             kind,
             skips: Arc::clone(skips),
             outs: views.iter().map(out).collect(),
         }
     }
 
-    /// Takes all events of a stream, in order; for views that only add rows, any run of events.
+    /// Takes all events of a stream, in order; for views that only add rows, any run of events of one part.
     pub(super) fn take(&mut self, events: &[LogEvent]) -> Result<(), RebuildError> {
         let shared = self.shares(events);
         if shared {
@@ -203,7 +201,7 @@ impl Fill {
         let (Some(mut row), Some(opened_at), Some(event)) = (row, opened_at, events.last()) else {
             return Ok(());
         };
-        let (part, key, last) = (self.part, Key::stream(&event.stream), Last::of(event));
+        let (part, key, last) = (event.part, Key::stream(&event.stream), Last::of(event));
         if let Some(out) = self.outs.iter_mut().find(|out| out.view == View::Status) {
             Status::write(&key, &row, out.begin(part))?;
         }
@@ -242,7 +240,7 @@ impl Fill {
             let Some(key) = key else { continue };
             P::fold(rows.entry(key).or_insert(None), event).map_err(|error| failed(view, event, error))?;
         }
-        let (part, out) = (self.part, &mut self.outs[at]);
+        let (part, out) = (events.first().map_or(0, |event| event.part), &mut self.outs[at]);
         for (key, row) in rows {
             if let Some(row) = row {
                 P::write(&key, &row, out.begin(part))?;

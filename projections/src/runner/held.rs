@@ -12,6 +12,8 @@ use crate::table::{Cells, Key, RowError, RowSource, Slot, Table};
 
 /// Rows kept in memory from page to page for one view: with them a busy account is not loaded again for every page.
 const ROWS_KEPT: usize = 2_048;
+/// More than so many since they were last let go: the loop catches up through all accounts, and hardly meets them again.
+const ROWS_LEFT_MAX: usize = ROWS_KEPT * 3 / 2;
 
 /// What the loop does with a view, whatever its rows are.
 pub(crate) trait Held: Send + Sync {
@@ -151,7 +153,12 @@ impl<P: Projection> Held for HeldRows<P> {
         if P::TABLE.append_only || !self.keep {
             self.forget();
         } else if self.rows.len() > ROWS_KEPT {
-            self.older = std::mem::take(&mut self.rows);
+            let left = std::mem::take(&mut self.rows);
+            self.older = if left.len() > ROWS_LEFT_MAX {
+                HashMap::new()
+            } else {
+                left
+            };
         }
     }
 }

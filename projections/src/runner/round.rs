@@ -18,7 +18,7 @@ use crate::table::{Cells, Key, Slot, Table, postgres, sqlite};
 /// Events in one round over all parts: a few milliseconds of folding, so that requests on the same core go on.
 const ROUND_EVENTS: u32 = 1_000;
 /// Events of one part in one round, at most and at least.
-const PART_EVENTS: (u32, u32) = (500, 64);
+const PART_EVENTS: (u32, u32) = (500, 32);
 
 /// What a round did.
 #[derive(Clone, Copy, Debug, Default)]
