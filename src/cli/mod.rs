@@ -10,6 +10,7 @@ mod demo;
 mod doctor;
 mod events;
 mod exit;
+mod heap;
 mod inbox;
 mod init;
 mod keys;
@@ -200,6 +201,9 @@ impl Cli {
             verbose: self.global.verbose,
             no_color: self.global.no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
         };
+        if matches!(self.command, Command::Serve(_) | Command::Worker(_) | Command::Demo(_)) {
+            heap::limit();
+        }
         let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => {

@@ -18,9 +18,9 @@ use crate::inbox::ReceiptKey;
 use crate::stripe::envelope::Envelope;
 
 /// Receipts one process works on at once; the rest waits in the table.
-pub(super) const RECEIPTS_MAX: usize = 4_096;
+pub(super) const RECEIPTS_MAX: usize = 2_048;
 /// Their bytes: the lanes' share of the 100 MB the process may use under full ingest.
-pub(super) const BYTES_MAX: usize = 16 * 1024 * 1024;
+pub(super) const BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Receipts translated and resolved in one go.
 pub(super) const INTAKE_MAX: usize = 256;
 /// How long the intake gathers while webhooks pour in: finding their streams is one question to the store for all.

@@ -136,6 +136,7 @@ impl ApplyWebhooks {
         let findings = Findings::default();
         let outcomes: Arc<OutcomeCounters> = Arc::default();
         let (settler, settling) = Settler::start(parts.receipts.clone(), parts.clock.clone(), Arc::clone(&outcomes));
+        let store = parts.db.kind();
         let worker = Arc::new(Worker {
             parts: parts.receipts.parts(),
             db: parts.db,
@@ -146,7 +147,7 @@ impl ApplyWebhooks {
             held: parts.held,
             clock: parts.clock,
             lanes: Arc::clone(&lanes),
-            give_way: GiveWay::new(parts.pressure),
+            give_way: GiveWay::new(parts.pressure, store),
             resolver: Resolver::new(parts.directory, findings.clone()),
             hot: Hot::default(),
             waiting: Waiting::default(),
