@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use uuid::Uuid;
 
 /// Longest identifier accepted anywhere, in bytes (Stripe's own limit for keys).
 pub const ID_BYTES_MAX: usize = 255;
@@ -150,6 +151,62 @@ id! {
     PayoutId = "Stripe payout id" by printable;
     /// A plan of the catalogue: 1 to 64 of `[a-z0-9_-]`.
     PlanCode = "plan code" by plan_rule;
+}
+
+/// An intent: what a person asked for that has an effect at Stripe. It is the id of the event that records it and the
+/// idempotency key of its call, in its one form: 36 characters, lower case.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IntentId(Uuid);
+
+impl IntentId {
+    /// Of the id its event will have.
+    #[must_use]
+    pub const fn new(id: Uuid) -> Self {
+        Self(id)
+    }
+    /// Takes the text if it is one, in the form we send.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        let parsed = Uuid::try_parse(text).ok().map(Self);
+        let canonical = parsed.filter(|id| id.to_string() == text);
+        canonical.ok_or_else(|| refuse("intent id", "a UUID of 36 characters in lower case", text))
+    }
+    /// The id of its event.
+    #[must_use]
+    pub const fn uuid(self) -> Uuid {
+        self.0
+    }
+}
+impl fmt::Display for IntentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.as_hyphenated())
+    }
+}
+impl fmt::Debug for IntentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+impl Serialize for IntentId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+impl<'de> Deserialize<'de> for IntentId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
+        Self::parse(&text).map_err(de::Error::custom)
+    }
+}
+impl JsonSchema for IntentId {
+    fn schema_name() -> Cow<'static, str> {
+        "IntentId".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "uuid" })
+    }
+    fn inline_schema() -> bool {
+        true
+    }
 }
 
 fn text_rule(kind: &'static str, text: &str) -> Result<(), IdError> {

@@ -18,6 +18,16 @@ pub enum Mutant {
     UnknownErases,
     /// A fact that arrives late is not recorded by its name.
     LateFactUnnamed,
+    /// A snapshot that echoes one of our calls is taken for known and not recorded.
+    EchoSwallows,
+    /// Any change of the object an intent is about counts as its echo.
+    ForeignConfirms,
+    /// An effect that anybody may have caused is a final word before the call has ended.
+    EffectIsFinal,
+    /// Waiting quantity changes stay beside the newest one.
+    QuantitiesStay,
+    /// Settled intents never leave the state.
+    IntentsKept,
 }
 
 #[cfg(feature = "mutants")]

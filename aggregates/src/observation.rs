@@ -9,8 +9,8 @@ use crate::facts::{
     ScheduleSnapshot, SubscriptionSnapshot,
 };
 use crate::ids::{
-    ChargeId, CheckoutSessionId, CreditNoteId, CustomerId, DiscountId, DisputeId, InvoiceId, InvoicePaymentId,
-    PaymentMethodId, RefundId, ScheduleId, SubscriptionId, TenantId,
+    ChargeId, CheckoutSessionId, CreditNoteId, CustomerId, DiscountId, DisputeId, IntentId, InvoiceId,
+    InvoicePaymentId, PaymentMethodId, RefundId, ScheduleId, SubscriptionId, TenantId,
 };
 use crate::snapshot::Seen;
 
@@ -21,6 +21,9 @@ pub struct Observation {
     pub seen: Seen,
     /// The tenant the object names, if any.
     pub tenant_hint: Option<TenantId>,
+    /// The intent Stripe names as the request behind it, by its idempotency key; whoever observes the answer to the
+    /// call of an intent names that intent.
+    pub echo: Option<IntentId>,
     /// The object.
     pub object: Observed,
 }

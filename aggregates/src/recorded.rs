@@ -294,8 +294,8 @@ mod tests {
         assert!(decode("subscription", "subscription.customer_linked").is_ok());
         let other = decode("subscription", "subscription.account_opened");
         assert!(matches!(other, Err(DecodeError::UnknownType(_))));
-        let payload = r#"{"refund_requested":{"reason":"a later release"}}"#;
-        let later = LedgerEvent::decode("subscription", "subscription.refund_requested", 1, payload);
+        let payload = r#"{"access_restricted":{"reason":"a later release"}}"#;
+        let later = LedgerEvent::decode("subscription", "subscription.access_restricted", 1, payload);
         assert!(matches!(later, Err(DecodeError::UnknownType(_))), "{later:?}");
         let unreadable = LedgerEvent::decode("subscription", "subscription.customer_linked", 1, "{}");
         assert!(matches!(unreadable, Err(DecodeError::Payload { .. })), "{unreadable:?}");

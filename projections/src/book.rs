@@ -1,5 +1,6 @@
 //! What the rows of an account hold: the parts of its state that the view answers from.
 
+use aggregates::subscription::history::tells_whose;
 use aggregates::subscription::standing::DisputeStanding;
 use aggregates::subscription::{AccountBook, Carried, LifeBook, MoneyBook, SubscriptionEvent};
 use aggregates::time::Timestamp;
@@ -104,7 +105,7 @@ pub(crate) fn decides_holdings(event: &SubscriptionEvent) -> bool {
             | Carried::Refund(_)
             | Carried::CreditNote(_),
         ) => false,
-        // Opened, linked, assigned.
-        None => true,
+        // Opened, linked, assigned. What people ask for grants nothing before Stripe shows it.
+        None => tells_whose(event) || matches!(event, SubscriptionEvent::ConcurrentSubscriptionsFound(_)),
     }
 }

@@ -1,6 +1,9 @@
 //! What may be asked of an account: imperative.
 
+use super::asked::CheckoutStarted;
 use super::event::SubscriptionEvent;
+use super::request::Request;
+use super::settled::StripeCallSettled;
 use crate::ids::{CustomerId, TenantId};
 use crate::money::Currency;
 use crate::observation::Observation;
@@ -29,6 +32,12 @@ pub enum SubscriptionCommand {
     },
     /// Take note of what a source says about a Stripe object of the account.
     Observe(Box<Observation>),
+    /// Do what a person asks for at Stripe.
+    Request(Box<Request>),
+    /// Take note of Stripe's answer to the call of an intent.
+    SettleCall(Box<StripeCallSettled>),
+    /// Take note of the page a checkout intent opened.
+    StartCheckout(Box<CheckoutStarted>),
 }
 
 /// What a decision asks Stripe for afterwards; it becomes an outbox row.

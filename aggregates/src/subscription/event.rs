@@ -7,12 +7,19 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::asked::{
+    CancellationRequested, CheckoutRequested, CheckoutStarted, CouponRequested, CustomerUpdateRequested,
+    InvoicePaymentRequested, PauseRequested, PlanChangeRequested, PlanChangeWithdrawalRequested, PortalSessionOpened,
+    QuantityChangeRequested, RefundRequested, ResumptionRequested, SubscriptionRequested, TrialExtensionRequested,
+    UnpauseRequested,
+};
 use super::carried::Carried;
 use super::seen::{
     AccountOpened, ChargeSeen, CheckoutSeen, ConcurrentSubscriptions, CreditNoteSeen, CustomerLinked, CustomerSeen,
     DiscountSeen, DisputeSeen, InvoicePaymentSeen, InvoiceSeen, PaymentMethodSeen, RefundSeen, ScheduleSeen,
     SnapshotRecorded, SubscriptionSeen, TenantAssigned,
 };
+use super::settled::{IntentObserved, StripeCallSettled};
 use crate::snapshot::Seen;
 
 /// Aggregate type of account streams.
@@ -39,6 +46,12 @@ pub enum SubscriptionEvent {
     CustomerDeleted(CustomerSeen),
     /// Something else about the customer changed.
     CustomerRevised(CustomerSeen),
+    /// A checkout page was asked for.
+    CheckoutRequested(CheckoutRequested),
+    /// A checkout page was opened.
+    CheckoutStarted(CheckoutStarted),
+    /// A page of Stripe's billing portal was opened.
+    PortalSessionOpened(PortalSessionOpened),
     /// The customer finished a checkout session.
     CheckoutCompleted(CheckoutSeen),
     /// A checkout session was given up.
@@ -157,29 +170,42 @@ pub enum SubscriptionEvent {
     CreditNoteRevised(CreditNoteSeen),
     /// The customer's balance at Stripe changed.
     CustomerBalanceChanged(CustomerSeen),
+    /// A subscription was asked for without a checkout page.
+    SubscriptionRequested(SubscriptionRequested),
+    /// Another plan or interval was asked for.
+    PlanChangeRequested(PlanChangeRequested),
+    /// A planned change was asked to be let go.
+    PlanChangeWithdrawalRequested(PlanChangeWithdrawalRequested),
+    /// Another quantity was asked for.
+    QuantityChangeRequested(QuantityChangeRequested),
+    /// An end was asked for, at once or with the period.
+    CancellationRequested(CancellationRequested),
+    /// A planned cancellation was asked to be withdrawn.
+    ResumptionRequested(ResumptionRequested),
+    /// A pause was asked for.
+    PauseRequested(PauseRequested),
+    /// The end of a pause was asked for.
+    UnpauseRequested(UnpauseRequested),
+    /// A discount was asked for.
+    CouponRequested(CouponRequested),
+    /// A longer trial was asked for.
+    TrialExtensionRequested(TrialExtensionRequested),
+    /// The payment of an invoice was asked for.
+    InvoicePaymentRequested(InvoicePaymentRequested),
+    /// A refund was asked for.
+    RefundRequested(RefundRequested),
+    /// A change of contact data was asked for; the values are not in the event.
+    CustomerUpdateRequested(CustomerUpdateRequested),
+    /// Stripe answered the call of an intent, or what became of it is not known yet.
+    StripeCallSettled(StripeCallSettled),
+    /// A snapshot of Stripe shows the effect of an intent.
+    IntentObserved(IntentObserved),
 }
 
 /// Names of families that later releases write; no event of another family may take them.
 pub const RESERVED_NAMES: &[&str] = &[
     "personal_data_erased",
-    "checkout_requested",
-    "checkout_started",
-    "portal_session_opened",
-    "plan_change_requested",
-    "plan_change_withdrawal_requested",
-    "quantity_change_requested",
-    "cancellation_requested",
-    "resumption_requested",
-    "pause_requested",
-    "unpause_requested",
-    "coupon_requested",
-    "trial_extension_requested",
-    "subscription_requested",
-    "invoice_payment_requested",
-    "refund_requested",
-    "customer_update_requested",
     "top_up_requested",
-    "stripe_call_settled",
     "feature_granted",
     "feature_revoked",
     "limit_overridden",
@@ -215,6 +241,10 @@ pub const RESERVED_NAMES: &[&str] = &[
 impl SubscriptionEvent {
     /// The stored name without its prefix, for instance `plan_changed`.
     #[must_use]
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one table over all events, so that the compiler lists a new one"
+    )]
     pub const fn name(&self) -> &'static str {
         match self {
             Self::AccountOpened(_) => "account_opened",
@@ -224,6 +254,9 @@ impl SubscriptionEvent {
             Self::BillingContactChanged(_) => "billing_contact_changed",
             Self::CustomerDeleted(_) => "customer_deleted",
             Self::CustomerRevised(_) => "customer_revised",
+            Self::CheckoutRequested(_) => "checkout_requested",
+            Self::CheckoutStarted(_) => "checkout_started",
+            Self::PortalSessionOpened(_) => "portal_session_opened",
             Self::CheckoutCompleted(_) => "checkout_completed",
             Self::CheckoutExpired(_) => "checkout_expired",
             Self::CheckoutPaymentSettled(_) => "checkout_payment_settled",
@@ -283,11 +316,30 @@ impl SubscriptionEvent {
             Self::CreditNoteVoided(_) => "credit_note_voided",
             Self::CreditNoteRevised(_) => "credit_note_revised",
             Self::CustomerBalanceChanged(_) => "customer_balance_changed",
+            Self::SubscriptionRequested(_) => "subscription_requested",
+            Self::PlanChangeRequested(_) => "plan_change_requested",
+            Self::PlanChangeWithdrawalRequested(_) => "plan_change_withdrawal_requested",
+            Self::QuantityChangeRequested(_) => "quantity_change_requested",
+            Self::CancellationRequested(_) => "cancellation_requested",
+            Self::ResumptionRequested(_) => "resumption_requested",
+            Self::PauseRequested(_) => "pause_requested",
+            Self::UnpauseRequested(_) => "unpause_requested",
+            Self::CouponRequested(_) => "coupon_requested",
+            Self::TrialExtensionRequested(_) => "trial_extension_requested",
+            Self::InvoicePaymentRequested(_) => "invoice_payment_requested",
+            Self::RefundRequested(_) => "refund_requested",
+            Self::CustomerUpdateRequested(_) => "customer_update_requested",
+            Self::StripeCallSettled(_) => "stripe_call_settled",
+            Self::IntentObserved(_) => "intent_observed",
         }
     }
 
     /// The family it belongs to, as the audit index shows it.
     #[must_use]
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one table over all events, so that the compiler lists a new one"
+    )]
     pub const fn family(&self) -> &'static str {
         match self {
             Self::AccountOpened(_)
@@ -297,9 +349,12 @@ impl SubscriptionEvent {
             | Self::BillingContactChanged(_)
             | Self::CustomerDeleted(_)
             | Self::CustomerRevised(_) => "account",
-            Self::CheckoutCompleted(_) | Self::CheckoutExpired(_) | Self::CheckoutPaymentSettled(_) => {
-                "checkout and portal"
-            }
+            Self::CheckoutRequested(_)
+            | Self::CheckoutStarted(_)
+            | Self::PortalSessionOpened(_)
+            | Self::CheckoutCompleted(_)
+            | Self::CheckoutExpired(_)
+            | Self::CheckoutPaymentSettled(_) => "checkout and portal",
             Self::SubscriptionStarted(_)
             | Self::TrialEnding(_)
             | Self::TrialExtended(_)
@@ -356,6 +411,21 @@ impl SubscriptionEvent {
             | Self::CreditNoteVoided(_)
             | Self::CreditNoteRevised(_)
             | Self::CustomerBalanceChanged(_) => "money",
+            Self::SubscriptionRequested(_)
+            | Self::PlanChangeRequested(_)
+            | Self::PlanChangeWithdrawalRequested(_)
+            | Self::QuantityChangeRequested(_)
+            | Self::CancellationRequested(_)
+            | Self::ResumptionRequested(_)
+            | Self::PauseRequested(_)
+            | Self::UnpauseRequested(_)
+            | Self::CouponRequested(_)
+            | Self::TrialExtensionRequested(_)
+            | Self::InvoicePaymentRequested(_)
+            | Self::RefundRequested(_)
+            | Self::CustomerUpdateRequested(_)
+            | Self::StripeCallSettled(_)
+            | Self::IntentObserved(_) => "intents",
         }
     }
 

@@ -79,7 +79,8 @@ impl StateAt {
 }
 
 /// Whether it says whose account this is.
-const fn tells_whose(event: &SubscriptionEvent) -> bool {
+#[must_use]
+pub const fn tells_whose(event: &SubscriptionEvent) -> bool {
     matches!(
         event,
         SubscriptionEvent::AccountOpened(_)

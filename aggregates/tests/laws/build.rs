@@ -304,6 +304,7 @@ impl Story {
         self.0.push(Observation {
             seen: seen(second, rank),
             tenant_hint: None,
+            echo: None,
             object,
         });
         self

@@ -18,5 +18,6 @@ mod model;
 mod mutants;
 mod registers;
 mod samples;
+mod samples_of_intents;
 mod schemas;
 mod seeds;

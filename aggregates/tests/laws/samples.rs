@@ -25,7 +25,7 @@ fn header() -> Seen {
     }
 }
 
-fn id<T: std::str::FromStr>(text: &str) -> T
+pub(crate) fn id<T: std::str::FromStr>(text: &str) -> T
 where
     T::Err: std::fmt::Debug,
 {
@@ -535,7 +535,7 @@ fn operations() -> Vec<OperationEvent> {
 
 /// One event of every type by its stored name.
 pub(crate) fn all() -> BTreeMap<String, LedgerEvent> {
-    let accounts = [account(), life(), money()]
+    let accounts = [account(), life(), money(), super::samples_of_intents::all()]
         .into_iter()
         .flatten()
         .map(LedgerEvent::Subscription);

@@ -16,7 +16,14 @@ const SUBSCRIPTION: &[(&str, &[&str])] = &[
     ),
     (
         "checkout and portal",
-        &["checkout_completed", "checkout_expired", "checkout_payment_settled"],
+        &[
+            "checkout_requested",
+            "checkout_started",
+            "portal_session_opened",
+            "checkout_completed",
+            "checkout_expired",
+            "checkout_payment_settled",
+        ],
     ),
     (
         "life",
@@ -87,6 +94,26 @@ const SUBSCRIPTION: &[(&str, &[&str])] = &[
             "credit_note_voided",
             "credit_note_revised",
             "customer_balance_changed",
+        ],
+    ),
+    (
+        "intents",
+        &[
+            "subscription_requested",
+            "plan_change_requested",
+            "plan_change_withdrawal_requested",
+            "quantity_change_requested",
+            "cancellation_requested",
+            "resumption_requested",
+            "pause_requested",
+            "unpause_requested",
+            "coupon_requested",
+            "trial_extension_requested",
+            "invoice_payment_requested",
+            "refund_requested",
+            "customer_update_requested",
+            "stripe_call_settled",
+            "intent_observed",
         ],
     ),
 ];

@@ -132,7 +132,11 @@ told! {
         CustomerLinked TenantAssigned CustomerDeleted CustomerRevised SubscriptionRevised StatusUnrecognised
         ConcurrentSubscriptionsFound SnapshotConfirmed LateSnapshotRecorded InvoiceDrafted InvoiceRevised
         InvoicePaymentLinked ChargeRevised RefundRevised DisputeOpened DisputeFundsWithdrawn DisputeFundsReinstated
-        DisputeClosed DisputeRevised CreditNoteRevised CustomerBalanceChanged
+        DisputeClosed DisputeRevised CreditNoteRevised CustomerBalanceChanged CheckoutRequested CheckoutStarted
+        PortalSessionOpened SubscriptionRequested PlanChangeRequested PlanChangeWithdrawalRequested
+        QuantityChangeRequested CancellationRequested ResumptionRequested PauseRequested UnpauseRequested
+        CouponRequested TrialExtensionRequested InvoicePaymentRequested RefundRequested CustomerUpdateRequested
+        StripeCallSettled IntentObserved
     ]
 }
 

@@ -208,6 +208,8 @@ pub(super) fn refused(error: AccountError) -> Problem {
         AccountError::Rejected(Rejection::TenantAlreadyLinked { linked_to, .. }) => linked(detail, linked_to),
         AccountError::Rejected(Rejection::CustomerAlreadyLinked { has, .. }) => linked(detail, has.to_string()),
         AccountError::Rejected(Rejection::TenantMismatch { known, .. }) => linked(detail, known.to_string()),
+        // What people ask of Stripe is refused elsewhere; opening and assigning know no other word.
+        AccountError::Rejected(other) => Problem::internal(other),
         AccountError::UnknownCustomer(_) => Problem::not_found(),
         AccountError::KeyReused => Command::reused(),
         AccountError::Busy => Problem::new(ProblemKind::WriteConflict, detail),

@@ -396,6 +396,7 @@ mod tests {
                 observation: Observation {
                     seen,
                     tenant_hint: None,
+                    echo: None,
                     object,
                 },
             }],

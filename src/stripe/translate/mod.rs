@@ -20,7 +20,7 @@ mod read;
 mod subscription;
 pub mod types;
 
-use aggregates::ids::{CustomerId, StripeEventId, TenantId};
+use aggregates::ids::{CustomerId, IntentId, StripeEventId, TenantId};
 use aggregates::observation::{Observation, Observed};
 use aggregates::snapshot::{Fingerprint, Seen, Snapshot};
 use aggregates::time::Timestamp;
@@ -100,6 +100,10 @@ impl Translator {
             previous,
             before: before.as_ref().map(|before| Reader::new(before, &silent)),
             hint_keys: &self.hint_keys,
+            echo: envelope
+                .idempotency_key
+                .as_deref()
+                .and_then(|key| IntentId::parse(key).ok()),
         };
         let facts = facts(family, &cx).map_err(Quarantine::Fact)?;
         Ok(settled(facts, family))
@@ -250,6 +254,8 @@ struct Cx<'a> {
     previous: Option<&'a Value>,
     before: Option<Reader<'a>>,
     hint_keys: &'a [String],
+    /// The intent behind the event, if its key could be one of ours.
+    echo: Option<IntentId>,
 }
 
 impl Cx<'_> {
@@ -284,6 +290,7 @@ impl Cx<'_> {
             observation: Observation {
                 seen,
                 tenant_hint,
+                echo: self.echo,
                 object,
             },
         })

@@ -133,6 +133,7 @@ fn embedded(cx: &Cx<'_>, owner: Owner, names: Vec<Target>, object: Observed) -> 
         observation: Observation {
             seen,
             tenant_hint: None,
+            echo: cx.echo,
             object,
         },
     }

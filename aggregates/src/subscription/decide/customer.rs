@@ -1,10 +1,15 @@
-//! The customer and what it pays with.
+//! The customer, its contact data and what it pays with.
+
+use std::collections::BTreeSet;
 
 use super::Weighed;
-use crate::facts::CustomerSnapshot;
+use super::request::{Cx, record};
+use crate::facts::{ContactField, CustomerSnapshot};
+use crate::subscription::asked::CustomerUpdateRequested;
 use crate::subscription::carried::Carried;
-use crate::subscription::command::Refresh;
+use crate::subscription::command::{Decision, Refresh};
 use crate::subscription::event::SubscriptionEvent as Event;
+use crate::subscription::rejection::Rejection;
 use crate::subscription::seen::{CustomerSeen, PaymentMethodSeen, SnapshotRecorded};
 use crate::subscription::state::AccountState;
 
@@ -52,4 +57,17 @@ pub(super) fn payment_method(state: &AccountState, it: PaymentMethodSeen) -> (Ve
         names.push(Event::PaymentMethodChanged);
     }
     (weighed.record(it, names, SnapshotRecorded::PaymentMethod), refresh)
+}
+
+/// Changes contact data; the values are kept where they can be erased.
+pub(super) fn update(cx: &Cx<'_>, fields: &BTreeSet<ContactField>) -> Result<Decision, Rejection> {
+    let customer = cx.state.account.customer.clone().ok_or(Rejection::NoCustomer)?;
+    if fields.is_empty() {
+        return Ok(Decision::AlreadyApplied);
+    }
+    Ok(record(Event::CustomerUpdateRequested(CustomerUpdateRequested {
+        intent: cx.head(),
+        customer,
+        fields: fields.iter().copied().collect(),
+    })))
 }

@@ -1,11 +1,16 @@
-//! Invoices and what paid them.
+//! Invoices, what paid them, and paying them.
 
 use super::Weighed;
+use super::request::{Cx, record};
 use crate::facts::{InvoiceSnapshot, InvoiceStatus};
+use crate::ids::InvoiceId;
 use crate::snapshot::Fact;
+use crate::subscription::asked::InvoicePaymentRequested;
 use crate::subscription::carried::Carried;
-use crate::subscription::command::Refresh;
+use crate::subscription::command::{Decision, Refresh};
 use crate::subscription::event::SubscriptionEvent as Event;
+use crate::subscription::intent::Asked;
+use crate::subscription::rejection::Rejection;
 use crate::subscription::seen::{InvoicePaymentSeen, InvoiceSeen, SnapshotRecorded};
 use crate::subscription::state::AccountState;
 
@@ -67,4 +72,30 @@ pub(super) fn payment(state: &AccountState, it: InvoicePaymentSeen) -> (Vec<Even
         names.push(Event::InvoicePaymentLinked);
     }
     (weighed.record(it, names, SnapshotRecorded::InvoicePayment), refresh)
+}
+
+/// Pays an invoice with the payment method on file.
+pub(super) fn pay(cx: &Cx<'_>, invoice: &InvoiceId) -> Result<Decision, Rejection> {
+    let terms = cx.state.invoices.get(invoice).and_then(|book| book.invoice.terms());
+    let refuse = |standing: Option<&str>| Rejection::InvoiceNotPayable {
+        invoice: invoice.clone(),
+        standing: standing.map(Into::into),
+    };
+    let terms = terms.ok_or_else(|| refuse(None))?;
+    let is_open = matches!(terms.status, InvoiceStatus::Open | InvoiceStatus::Uncollectible);
+    if !is_open || terms.amount_remaining_minor <= 0 {
+        return Err(refuse(Some(terms.status.as_str())));
+    }
+    let is_asked = cx.state.intents.iter().any(|intent| {
+        matches!(&intent.asked, Asked::InvoicePayment(it) if it.invoice == *invoice) && !intent.status().is_final()
+    });
+    if is_asked {
+        return Ok(Decision::AlreadyApplied);
+    }
+    Ok(record(Event::InvoicePaymentRequested(InvoicePaymentRequested {
+        intent: cx.head(),
+        invoice: invoice.clone(),
+        amount_minor: terms.amount_remaining_minor,
+        currency: terms.currency,
+    })))
 }

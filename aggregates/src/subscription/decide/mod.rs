@@ -4,11 +4,22 @@
 //! says what changed in the effective terms when it arrived; its content is always the whole snapshot.
 
 mod account;
+mod cancel;
+mod checkout;
+mod coupon;
 mod customer;
+mod intents;
 mod invoices;
 mod life;
 mod money;
+mod pause;
+mod plan;
+mod quantity;
+mod refund;
+mod request;
+mod resume;
 mod terms;
+mod trial;
 
 use super::carried::Carried;
 use super::command::{Decision, Refresh, SubscriptionCommand};
@@ -31,6 +42,11 @@ use crate::snapshot::{Entry, Fact, Placement, Seen, Snapshot};
 pub trait PriceBook {
     /// The plan a Stripe price stands for in the version in force; none: unmapped.
     fn plan_of(&self, price: &PriceId) -> Option<PlanRef>;
+
+    /// The plans in force, for whoever buys; none: nothing is sold.
+    fn catalogue(&self) -> Option<&Catalogue> {
+        None
+    }
 }
 
 /// A catalogue without plans.
@@ -49,6 +65,10 @@ impl PriceBook for Catalogue {
             code: plan.code.clone(),
             version: self.version(),
         })
+    }
+
+    fn catalogue(&self) -> Option<&Catalogue> {
+        Some(self)
     }
 }
 
@@ -73,6 +93,9 @@ pub fn decide(
             account::assign(&state.account, tenant, reason.as_deref())
         }
         SubscriptionCommand::Observe(observation) => Ok(observe(state, observation, prices)),
+        SubscriptionCommand::Request(request) => request::request(state, request, prices),
+        SubscriptionCommand::SettleCall(settled) => intents::settle(state, settled),
+        SubscriptionCommand::StartCheckout(started) => intents::start(state, started),
     }
 }
 
@@ -107,7 +130,9 @@ fn observe(state: &AccountState, observation: &Observation, prices: &dyn PriceBo
         recorded.carried().customer(),
     );
     let mut refresh = Vec::new();
-    if !state.is_known(recorded.carried()) {
+    let proofs = intents::proofs(state, recorded.carried(), observation.echo);
+    let is_swallowed = mutant::is(Mutant::EchoSwallows) && !proofs.is_empty();
+    if !state.is_known(recorded.carried()) && !is_swallowed {
         let (mut labelled, wanted) = label(state, recorded);
         if mutant::is(Mutant::ConfirmationSkipped) {
             labelled.retain(|event| !matches!(event, SubscriptionEvent::SnapshotConfirmed(_)));
@@ -115,6 +140,8 @@ fn observe(state: &AccountState, observation: &Observation, prices: &dyn PriceBo
         events.extend(labelled);
         refresh = wanted;
     }
+    // After the snapshot that proves it; a twin can still bring the echo that was missing.
+    events.extend(proofs);
     if events.is_empty() {
         return Decision::Superseded;
     }

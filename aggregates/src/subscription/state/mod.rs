@@ -1,9 +1,11 @@
 //! What an account is: the fold of its events.
 //!
 //! Each part is public, has a stored form and takes events by itself, so that views use the same parts as the content
-//! of their rows. Two accounts that recorded the same snapshots in any order are equal in every part.
+//! of their rows. Two accounts that recorded the same snapshots in any order are equal in every part; so are their
+//! intents, which are accepted in one order, in which answers and webhooks then come.
 
 mod account;
+mod intents;
 mod invoices;
 mod life;
 mod money;
@@ -13,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 pub use account::AccountBook;
+pub use intents::{IntentBook, OPEN_MAX, SETTLED_KEPT_MAX};
 pub use invoices::InvoiceBook;
 pub use life::{LifeBook, SubscriptionBook, is_live};
 pub use money::MoneyBook;
@@ -33,6 +36,9 @@ pub struct AccountState {
     pub invoices: BTreeMap<InvoiceId, InvoiceBook>,
     /// Charges, refunds, disputes, credit notes and checkout sessions.
     pub money: MoneyBook,
+    /// What people asked for that still matters.
+    #[serde(default)]
+    pub intents: IntentBook,
     /// Every snapshot recorded: tells twins.
     pub known: BTreeSet<SnapshotId>,
 }
@@ -52,6 +58,7 @@ impl AccountState {
         self.account.apply(event);
         self.life.apply(event);
         self.money.apply(event);
+        self.intents.apply(event);
         let Some(carried) = event.carried() else { return };
         if let Some(invoice) = carried.invoice() {
             self.invoices.entry(invoice.clone()).or_default().apply(event);
