@@ -168,16 +168,25 @@ pub enum Due {
     After(IntentId),
     /// Nothing yet: the terms of the subscription must be fetched first.
     Fetch(SubscriptionId),
-    /// Nothing any more: it has ended, or a later intent stands for it.
+    /// Nothing: a later intent stands for it. Whoever has begun to send it already finishes that call, with the calls it
+    /// stored, before the later one is sent.
+    Replaced(IntentId),
+    /// Nothing any more: it has ended.
     Ended,
 }
 
 /// What is to be done for an intent at a time. One that is no longer kept has ended.
 #[must_use]
 pub fn due(state: &AccountState, intent: IntentId, now: Timestamp) -> Due {
-    let Some(intent) = state.intents.find(intent).filter(|intent| !intent.is_settled()) else {
+    let Some(intent) = state.intents.find(intent) else {
         return Due::Ended;
     };
+    if let (Some(later), None) = (intent.merged_into, intent.answer) {
+        return Due::Replaced(later);
+    }
+    if intent.is_settled() {
+        return Due::Ended;
+    }
     if let Some(earlier) = earlier(state, intent) {
         return Due::After(earlier);
     }

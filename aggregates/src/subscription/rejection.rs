@@ -260,6 +260,45 @@ pub enum Rejection {
     },
 }
 
+impl Rejection {
+    /// The domain's word for it, as answers of the API name it.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::TenantAlreadyLinked { .. } => "TenantAlreadyLinked",
+            Self::CustomerAlreadyLinked { .. } => "CustomerAlreadyLinked",
+            Self::TenantMismatch { .. } => "TenantMismatch",
+            Self::UnknownPlan { .. } => "UnknownPlan",
+            Self::AlreadyOnPlan { .. } => "AlreadyOnPlan",
+            Self::PlanNotSellable { .. } => "PlanNotSellable",
+            Self::DowngradeBlocked { .. } => "DowngradeBlocked",
+            Self::QuantityOutOfRange { .. } => "QuantityOutOfRange",
+            Self::BelowUsage { .. } => "BelowUsage",
+            Self::NoLiveSubscription { .. } => "NoLiveSubscription",
+            Self::SubscriptionExists { .. } => "SubscriptionExists",
+            Self::SubscriptionPending { .. } => "SubscriptionPending",
+            Self::AlreadyCanceled { .. } => "AlreadyCanceled",
+            Self::NotCancelable { .. } => "NotCancelable",
+            Self::NotResumable { .. } => "NotResumable",
+            Self::NotPausable { .. } => "NotPausable",
+            Self::TrialAlreadyUsed { .. } => "TrialAlreadyUsed",
+            Self::NotInTrial { .. } => "NotInTrial",
+            Self::TrialOutOfRange { .. } => "TrialOutOfRange",
+            Self::AccessIsRestricted { .. } => "AccessIsRestricted",
+            Self::InvoiceNotPayable { .. } => "InvoiceNotPayable",
+            Self::UnknownPayment { .. } => "UnknownPayment",
+            Self::RefundExceedsPayment { .. } => "RefundExceedsPayment",
+            Self::PaymentDisputed { .. } => "PaymentDisputed",
+            Self::NeedsSecondApprover { .. } => "NeedsSecondApprover",
+            Self::TermsUnknown { .. } => "TermsUnknown",
+            Self::NoCustomer => "NoCustomer",
+            Self::TooManyOpenIntents { .. } => "TooManyOpenIntents",
+            Self::UnknownIntent { .. } => "UnknownIntent",
+            Self::ScheduleUnknown { .. } => "ScheduleUnknown",
+        }
+    }
+}
+
 /// A limit that is lower than what is in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitInUse {

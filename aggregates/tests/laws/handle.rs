@@ -8,7 +8,9 @@ use aggregates::observation::ObjectObservation;
 use aggregates::operation::{self, OperationCommand, OperationEvent, OperationState};
 use aggregates::snapshot::Rank;
 use aggregates::stripe_object::{self, ObjectState};
+use aggregates::subscription::asked::When;
 use aggregates::subscription::cqrs::Prices;
+use aggregates::subscription::request::Wish;
 use aggregates::subscription::{AccountState, Decision, SubscriptionCommand, decide};
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
@@ -16,6 +18,7 @@ use cqrs_es::event_sink::EventSink;
 use super::build::{prices, seen};
 use super::convergence::disordered;
 use super::histories::all;
+use super::market::{applied, ask, cancel, settle, to_quantity};
 use super::seeds::Seeds;
 
 fn account_commands(seeds: &mut Seeds, observed: Vec<SubscriptionCommand>) -> Vec<SubscriptionCommand> {
@@ -38,6 +41,12 @@ fn account_commands(seeds: &mut Seeds, observed: Vec<SubscriptionCommand>) -> Ve
         tenant: None,
         currency: None,
     });
+    for number in 0..6 {
+        let wish = [to_quantity(2), cancel(When::PeriodEnd), Wish::Resume][number % 3].clone();
+        let number = u128::try_from(number).unwrap();
+        commands.push(ask(number, wish));
+        commands.push(settle(number, applied("sub_1")));
+    }
     seeds.shuffle(&mut commands);
     commands
 }

@@ -11,11 +11,16 @@ mod as_of;
 mod build;
 mod convergence;
 mod decisions;
+mod effects;
 mod handle;
 mod histories;
+mod intent_stories;
+mod intents;
+mod market;
 mod model;
 #[cfg(feature = "mutants")]
 mod mutants;
+mod refusals;
 mod registers;
 mod samples;
 mod samples_of_intents;

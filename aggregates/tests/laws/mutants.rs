@@ -4,6 +4,7 @@ use aggregates::mutant::{Mutant, planted};
 
 use super::convergence::{converges, every_order_converges};
 use super::histories::all;
+use super::intents;
 use super::registers::counterexample;
 
 fn found_by_orders(mutant: Mutant) -> bool {
@@ -64,4 +65,31 @@ fn all_orders_find_ties_too() {
         all().iter().any(|history| every_order_converges(history).is_err())
     });
     assert!(found);
+}
+
+#[test]
+fn an_echo_that_swallows_its_snapshot_is_found() {
+    assert!(planted(Mutant::EchoSwallows, intents::swallowed));
+}
+
+#[test]
+fn a_foreign_change_that_confirms_is_found() {
+    assert!(planted(Mutant::ForeignConfirms, intents::counterexample).is_some());
+}
+
+#[test]
+fn an_effect_that_is_a_final_word_too_early_is_found() {
+    assert!(planted(Mutant::EffectIsFinal, intents::final_word_broken).is_some());
+}
+
+#[test]
+fn quantities_that_are_not_merged_are_found() {
+    let (_, _, waiting) = planted(Mutant::QuantitiesStay, || intents::clicks(1));
+    assert!(waiting > 1);
+}
+
+#[test]
+fn settled_intents_that_stay_are_found() {
+    let kept = planted(Mutant::IntentsKept, intents::kept_most);
+    assert!(kept > aggregates::subscription::state::SETTLED_KEPT_MAX);
 }
