@@ -1,6 +1,6 @@
 //! An account whose history the test writes: what Stripe says of it, and when the ledger learns it.
 
-use aggregates::ids::{CustomerId, StreamId, TenantId};
+use aggregates::ids::{CustomerId, IntentId, StreamId, TenantId};
 use aggregates::partition::part_of;
 use aggregates::recorded::{Actor, LedgerEvent, Metadata};
 use aggregates::subscription::{self, AccountState, Decision, SubscriptionCommand};
@@ -89,13 +89,27 @@ impl<'a> AccountLog<'a> {
 
     /// Stripe says `object` at `created`; the ledger records it at `recorded_at`. Answers the position.
     pub(super) async fn tell(&mut self, kind: &str, created: i64, object: &Value, recorded_at: i64) -> String {
+        self.tell_by(kind, created, object, recorded_at, None).await
+    }
+
+    /// The same, naming the idempotency key of the request behind it.
+    pub(super) async fn tell_by(
+        &mut self,
+        kind: &str,
+        created: i64,
+        object: &Value,
+        recorded_at: i64,
+        key: Option<&str>,
+    ) -> String {
         self.told += 1;
         let id = format!("evt_{}_{}", self.stream.as_str().replace(':', "_"), self.told);
         let mut object = object.clone();
         if !self.assigned {
             object["metadata"] = serde_json::json!({});
         }
-        let body = stripe::event(&id, kind, created, &object).to_string();
+        let mut body = stripe::event(&id, kind, created, &object);
+        body["request"]["idempotency_key"] = key.into();
+        let body = body.to_string();
         let envelope = Envelope::scan(body.as_bytes());
         let Outcome::Facts(facts) = Translator::new(&[]).translate(&envelope, body.as_bytes()).outcome else {
             panic!("{kind} says nothing");
@@ -109,7 +123,7 @@ impl<'a> AccountLog<'a> {
         position
     }
 
-    async fn run(&mut self, command: SubscriptionCommand, occurred_at: i64, recorded_at: i64) -> String {
+    pub(super) async fn run(&mut self, command: SubscriptionCommand, occurred_at: i64, recorded_at: i64) -> String {
         let prices = self.app.service.plans.current();
         let decision = subscription::decide(&self.state, &command, &*prices).expect("a decision");
         let Decision::Record { events, .. } = decision else {
@@ -124,9 +138,10 @@ impl<'a> AccountLog<'a> {
             request_key: None,
         };
         let new = |event: &subscription::SubscriptionEvent| {
+            let own_id = event.own_id();
             let event = LedgerEvent::Subscription(event.clone());
             NewEvent {
-                event_id: Uuid::now_v7(),
+                event_id: own_id.map_or_else(Uuid::now_v7, IntentId::uuid),
                 event_type: event.event_type(),
                 event_version: event.version(),
                 payload: event.encode().expect("JSON"),

@@ -9,6 +9,7 @@ mod harness;
 mod hostile;
 mod idempotency;
 mod inbox;
+mod intents;
 mod keys;
 mod matrix;
 mod plans;
