@@ -8,8 +8,8 @@ use aggregates::recorded::LedgerEvent;
 use aggregates::register::Book;
 use aggregates::snapshot::Snapshot;
 use aggregates::stripe_object::ObjectState;
-use aggregates::subscription::AccountState;
 use aggregates::subscription::standing::{AccessPolicy, DisputeStanding, Standing};
+use aggregates::subscription::{AccountState, IntentBook};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -68,7 +68,22 @@ where
     Value::Object(known.collect())
 }
 
-/// An account: whose it is, where it stands, and every object with the terms that count.
+/// What people asked for that still matters, with how it stands.
+fn intents(book: &IntentBook) -> Value {
+    let known = book.iter().map(|it| {
+        let shown = json!({
+            "asked": it.asked,
+            "status": it.status().as_str(),
+            "proof": it.proof,
+            "object": it.object,
+            "merged_into": it.merged_into,
+        });
+        (it.id().to_string(), shown)
+    });
+    Value::Object(known.collect())
+}
+
+/// An account: whose it is, where it stands, every object with the terms that count, and what was asked for.
 #[must_use]
 pub fn account(state: &AccountState, policy: &AccessPolicy) -> Value {
     let standing = Standing::of(&state.life, DisputeStanding::of(&state.money.disputes), policy);
@@ -93,6 +108,7 @@ pub fn account(state: &AccountState, policy: &AccessPolicy) -> Value {
         "disputes": objects(&state.money.disputes),
         "credit_notes": objects(&state.money.credit_notes),
         "checkouts": objects(&state.money.checkouts),
+        "intents": intents(&state.intents),
     })
 }
 

@@ -36,6 +36,18 @@ fn settle(intent: IntentId) -> SubscriptionCommand {
     }))
 }
 
+/// The word an intent stands at, and what proves it.
+async fn stands(app: &App, position: &str, intent: IntentId) -> (String, Value) {
+    let state = read_at(app, "/v1/audit/state?tenant=tenant-000001", position)
+        .await
+        .json();
+    let shown = &state["state"]["intents"][intent.to_string()];
+    (
+        shown["status"].as_str().expect("a status").to_owned(),
+        shown["proof"].clone(),
+    )
+}
+
 /// Types of the account's events since the intent, oldest first, and what they say of it.
 async fn since(app: &App, position: &str, intent: IntentId) -> (Vec<String>, Value) {
     let page = read_at(app, "/v1/audit/events?limit=200&stream=tenant:tenant-000001", position).await;
@@ -66,13 +78,21 @@ async fn an_intent_is_confirmed_by_the_webhook_that_names_its_key_before_or_afte
 
             let after = team(1, "active", 3, NOW - 800);
             let (kind, key) = ("customer.subscription.updated", intent.to_string());
-            if webhook_first {
-                log.tell_by(kind, NOW - 500, &after, NOW - 499, Some(&key)).await;
-            }
-            let mut last = log.run(settle(intent), NOW - 498, NOW - 498).await;
-            if !webhook_first {
-                last = log.tell_by(kind, NOW - 500, &after, NOW - 497, Some(&key)).await;
-            }
+            assert_eq!(stands(&app, &asked, intent).await, ("accepted".to_owned(), Value::Null));
+            let confirmed = ("confirmed".to_owned(), json!("echo"));
+            let last = if webhook_first {
+                let told = log.tell_by(kind, NOW - 500, &after, NOW - 499, Some(&key)).await;
+                assert_eq!(stands(&app, &told, intent).await, confirmed);
+                log.run(settle(intent), NOW - 498, NOW - 498).await
+            } else {
+                let answered = log.run(settle(intent), NOW - 498, NOW - 498).await;
+                assert_eq!(
+                    stands(&app, &answered, intent).await,
+                    ("applied".to_owned(), Value::Null)
+                );
+                log.tell_by(kind, NOW - 500, &after, NOW - 497, Some(&key)).await
+            };
+            assert_eq!(stands(&app, &last, intent).await, confirmed);
             assert_eq!(read_at(&app, path, &last).await.json()["quantity"], 3);
             let (mut types, line) = since(&app, &last, intent).await;
             assert_eq!(line["family"], "intents");
