@@ -13,6 +13,8 @@ use super::{
     Config, ConfigError, HttpConfig, JwtConfig, LogConfig, LogFormat, PortalConfig, StoreConfig, StripeConfig,
     WorkerConfig,
 };
+use crate::stripe::client::TransportKind;
+use crate::stripe::client::base::{ApiBase, is_loopback};
 
 /// Shortest pepper and portal secret: as long as the HMAC's own output.
 const SECRET_BYTES_MIN: usize = 32;
@@ -113,10 +115,6 @@ fn host_of(url: &str) -> Option<(&str, &str)> {
         }
     });
     Some((uri_rest.0, host))
-}
-
-fn is_loopback(host: &str) -> bool {
-    matches!(host, "localhost" | "[::1]") || host.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 fn public_url(url: &str) -> Result<String, ConfigError> {
@@ -231,23 +229,30 @@ fn stripe(values: &Values) -> Result<StripeConfig, ConfigError> {
         webhook_secrets: secrets(values, "stripe.webhook_secrets")?,
         endpoints,
         api_base: api_base(values, mode)?,
+        transport: transport(values)?,
         tolerance_s: within(values, "stripe.tolerance_s", 60, 900, "must be seconds from 60 to 900")?,
     })
 }
 
-fn api_base(values: &Values, mode: Mode) -> Result<String, ConfigError> {
+fn api_base(values: &Values, mode: Mode) -> Result<ApiBase, ConfigError> {
     let key = "stripe.api_base";
-    let base = text(values, key).unwrap_or_default();
-    let base = if base.ends_with('/') { base } else { format!("{base}/") };
-    match host_of(&base) {
-        Some(("https", "api.stripe.com")) => Ok(base),
-        Some(_) if mode == Mode::Live => Err(ConfigError::invalid(
+    let base = ApiBase::parse(&text(values, key).unwrap_or_default())
+        .map_err(|error| ConfigError::invalid(key, error.to_string()))?;
+    if mode == Mode::Live && !base.is_stripe() {
+        return Err(ConfigError::invalid(
             key,
             "must be Stripe's own address with a live key",
-        )),
-        Some(("https", _)) => Ok(base),
-        Some(("http", host)) if is_loopback(host) => Ok(base),
-        _ => Err(ConfigError::invalid(key, "must be an https URL, or http on loopback")),
+        ));
+    }
+    Ok(base)
+}
+
+fn transport(values: &Values) -> Result<TransportKind, ConfigError> {
+    let key = "stripe.transport";
+    match text(values, key).as_deref() {
+        None | Some("pooled") => Ok(TransportKind::Pooled),
+        Some("stock") => Ok(TransportKind::Stock),
+        Some(_) => Err(ConfigError::invalid(key, "must be pooled or stock")),
     }
 }
 

@@ -115,7 +115,7 @@ pub const KEYS: &[Key] = &[
     key(
         "stripe.secret_key",
         "",
-        "sk_test_... or sk_live_...; only checked for its mode in this release",
+        "sk_test_... or sk_live_... (or rk_...); unset: Stripe is not asked, what needs an answer waits",
     )
     .plain(&["STRIPE_SECRET_KEY", "STRIPE_API_KEY"])
     .secret(),
@@ -140,6 +140,11 @@ pub const KEYS: &[Key] = &[
         "base of Stripe's API; another one only with a test key",
     )
     .plain(&["STRIPE_API_BASE"]),
+    key(
+        "stripe.transport",
+        "pooled",
+        "pooled (ours) or stock (that of async-stripe: no connections kept, no reply headers)",
+    ),
     key(
         "stripe.tolerance_s",
         "300",

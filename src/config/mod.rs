@@ -17,6 +17,9 @@ use aggregates::plan::Mode;
 use ipnet::IpNet;
 use secrecy::SecretString;
 
+use crate::stripe::client::TransportKind;
+use crate::stripe::client::base::ApiBase;
+
 pub use keys::{KEYS, Key};
 pub use layers::Sources;
 pub use print::{Setting, env_example, settings};
@@ -148,8 +151,10 @@ pub struct StripeConfig {
     pub webhook_secrets: Vec<SecretString>,
     /// Signing secrets of `/webhooks/stripe/{endpoint}`.
     pub endpoints: BTreeMap<String, Vec<SecretString>>,
-    /// Base of Stripe's API, ending in a slash.
-    pub api_base: String,
+    /// Base of Stripe's API.
+    pub api_base: ApiBase,
+    /// How Stripe is called.
+    pub transport: TransportKind,
     /// Oldest accepted signature, in seconds.
     pub tolerance_s: u32,
 }

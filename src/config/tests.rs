@@ -83,6 +83,7 @@ fn every_bad_value_is_refused_with_its_key() {
         ("SUBLEDGER__STRIPE__TOLERANCE_S", "36000000", "from 60 to 900"),
         ("STRIPE_MODE", "prod", "test or live"),
         ("STRIPE_API_BASE", "http://stripe.example.com", "https URL"),
+        ("SUBLEDGER__STRIPE__TRANSPORT", "carrier pigeon", "pooled or stock"),
         ("SUBLEDGER__AUTH__KEY_PEPPER", "short", "at least 32"),
         (
             "SUBLEDGER__PORTAL__CORS_ORIGINS",

@@ -1,5 +1,7 @@
-//! Everything Stripe-shaped stops in this folder: signatures, envelopes and the paths of Stripe's JSON.
+//! Everything Stripe-shaped stops in this folder: signatures, envelopes, the paths of Stripe's JSON, and the calls.
 
+pub mod client;
 pub mod envelope;
+pub mod gateway;
 pub mod signature;
 pub mod translate;

@@ -17,6 +17,7 @@ mod fuzz;
 mod harness;
 mod http;
 mod oracles;
+mod stripe_api;
 #[expect(dead_code, reason = "the benches use the rest of this harness")]
 mod support;
 mod tidy;

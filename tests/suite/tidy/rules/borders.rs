@@ -57,6 +57,34 @@ const BORDERS: &[(&str, &[&str], &str)] = &[
         "a process turns events into commands and effects; put SQL into ledger, inbox or outbox",
     ),
     (
+        "src/stripe/gateway/",
+        &[
+            "stripe_client_core::",
+            "stripe_billing::",
+            "stripe_core::",
+            "stripe_checkout::",
+            "stripe_product::",
+            "stripe_shared::",
+            "stripe_types::",
+            "hyper_util::",
+        ],
+        "the port speaks our words; async-stripe and HTTP belong into src/stripe/client",
+    ),
+    (
+        "src/stripe/translate/",
+        &[
+            "stripe_client_core::",
+            "stripe_billing::",
+            "stripe_core::",
+            "stripe_checkout::",
+            "stripe_product::",
+            "stripe_shared::",
+            "stripe_types::",
+            "hyper_util::",
+        ],
+        "translation reads JSON by the table of paths; async-stripe belongs into src/stripe/client",
+    ),
+    (
         "src/stripe/",
         &[
             "axum::",
