@@ -2,7 +2,7 @@
 //!
 //! What comes in: [`http`] and [`cli`]; [`inbox`] keeps what Stripe delivered, [`stripe`] reads it. What is done with
 //! it: [`process`], with [`directory`] to find accounts and [`plans`] to know what is sold. Where it ends: [`ledger`],
-//! [`outbox`]. [`app`] puts it all together from [`config`].
+//! [`outbox`]; [`stripe_cursor`] knows how far Stripe's lists were read. [`app`] puts it all together from [`config`].
 
 pub mod http;
 
@@ -19,6 +19,7 @@ pub mod plans;
 
 pub mod ledger;
 pub mod outbox;
+pub mod stripe_cursor;
 
 pub mod app;
 pub mod auth;

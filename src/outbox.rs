@@ -3,6 +3,7 @@
 //! Rows are written by the append that decided the effect. A worker that lost its lease cannot settle: every write
 //! repeats the fence it claimed with. A row left in `sending` by a crash becomes due again at its `next_at`.
 
+pub mod due;
 mod postgres;
 mod sqlite;
 

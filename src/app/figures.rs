@@ -1,7 +1,8 @@
 //! Figures of the receiver, the worker, the views and the log, read when the metrics page is asked for.
 
 use std::fmt;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use projections::db::Db;
 use projections::runner::Progress;
@@ -11,15 +12,34 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
+use super::stripe::Asking;
 use crate::inbox::Receiver;
 use crate::process::apply_webhooks::Gauges;
+use crate::process::stripe_reads::ReadCounters;
+use crate::stripe::client::StripeClient;
 
 /// Reads everything that is counted elsewhere.
 pub(super) struct Figures {
     pub(super) db: Db,
     pub(super) receiver: Receiver,
     pub(super) worker: Option<Gauges>,
+    pub(super) stripe: Option<StripeFigures>,
     pub(super) progress: Progress,
+}
+
+/// What asking Stripe counts.
+pub(super) struct StripeFigures {
+    client: Arc<StripeClient>,
+    reads: Arc<ReadCounters>,
+}
+
+impl StripeFigures {
+    pub(super) fn of(asking: &Asking) -> Self {
+        Self {
+            client: Arc::clone(&asking.client),
+            reads: asking.reads.counters(),
+        }
+    }
 }
 
 impl fmt::Debug for Figures {
@@ -51,6 +71,8 @@ impl Collector for Figures {
         self.receiver(&mut encoder)?;
         self.worker(&mut encoder)?;
         self.views(&mut encoder)?;
+        self.requests(&mut encoder)?;
+        self.reads(&mut encoder)?;
         let heads = (0..self.db.parts()).map(|part| self.progress.head(part)).sum();
         counter(
             &mut encoder,
@@ -156,6 +178,80 @@ impl Figures {
             "view_age_seconds",
             "Age of the first event a view has not read, rounded up",
             &rows(oldest),
+        )
+    }
+
+    fn requests(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let Some(stripe) = &self.stripe else { return Ok(()) };
+        let counters = stripe.client.counters();
+        let read = |value: &AtomicU64| value.load(Ordering::Relaxed);
+        let requests = [
+            (&[("outcome", "answered")][..], read(&counters.answered)),
+            (&[("outcome", "delayed")][..], read(&counters.transient)),
+            (&[("outcome", "refused")][..], read(&counters.refused)),
+            (&[("outcome", "unknown")][..], read(&counters.unknown)),
+        ];
+        counter(
+            encoder,
+            "stripe_requests",
+            "Requests to Stripe, by what became of them",
+            &requests,
+        )?;
+        counter(
+            encoder,
+            "stripe_replays",
+            "Answers Stripe had stored under the same key",
+            &[(&[], read(&counters.replayed))],
+        )?;
+        gauge(
+            encoder,
+            "stripe_clock_skew_seconds",
+            "How far this clock was from Stripe's at the last answer",
+            &[(&[], read(&counters.skew_seconds))],
+        )
+    }
+
+    fn reads(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let Some(stripe) = &self.stripe else { return Ok(()) };
+        let read = |value: &AtomicU64| value.load(Ordering::Relaxed);
+        let reads = &stripe.reads;
+        let questions = [
+            (&[("result", "answered")][..], read(&reads.answered)),
+            (&[("result", "shared")][..], read(&reads.shared)),
+            (&[("result", "delayed")][..], read(&reads.delayed)),
+            (&[("result", "refused")][..], read(&reads.refused)),
+        ];
+        counter(
+            encoder,
+            "stripe_questions",
+            "Questions of the outbox, by what became of them",
+            &questions,
+        )?;
+        gauge(
+            encoder,
+            "stripe_questions_waiting",
+            "Questions that wait for Stripe",
+            &[(&[], read(&reads.waiting))],
+        )?;
+        let events = [
+            (
+                &[("found", "known")][..],
+                read(&reads.events_seen).saturating_sub(read(&reads.events_missing)),
+            ),
+            (&[("found", "missing")][..], read(&reads.events_missing)),
+        ];
+        counter(
+            encoder,
+            "stripe_events_listed",
+            "Events read in Stripe's list, by whether a webhook had brought them",
+            &events,
+        )?;
+        let until = u64::try_from(reads.read_until.load(Ordering::Relaxed)).unwrap_or(0);
+        gauge(
+            encoder,
+            "stripe_events_read_until_seconds",
+            "Until when Stripe's list of events is read, as seconds since 1970",
+            &[(&[], until)],
         )
     }
 }

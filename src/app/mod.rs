@@ -8,16 +8,19 @@ mod local;
 mod loops;
 mod parts;
 mod start;
+mod stripe;
 
 use std::path::{Path, PathBuf};
 
 pub use local::{PEPPER_FILE, Running, SERVE_FILE, pepper, random_text, write_private};
 pub use start::{App, Offline, database_config, prepare_data_dir};
+pub use stripe::stripe_client;
 
 use crate::auth::api_key::{PepperError, RandomError};
 use crate::auth::portal_token::PortalSettingsError;
 use crate::plans::PlansError;
 use crate::plans::registry::RegistryError;
+use crate::stripe::client::ClientError;
 use crate::stripe::signature::VerifierError;
 
 /// Why the service could not start, or ended.
@@ -41,6 +44,9 @@ pub enum AppError {
     /// A signing secret is not usable.
     #[error(transparent)]
     Secret(#[from] VerifierError),
+    /// Stripe cannot be called.
+    #[error(transparent)]
+    Client(#[from] ClientError),
     /// Portal tokens cannot be checked as configured.
     #[error(transparent)]
     Portal(#[from] PortalSettingsError),

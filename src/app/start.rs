@@ -17,10 +17,11 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::AppError;
-use super::figures::Figures;
+use super::figures::{Figures, StripeFigures};
 use super::local::{Announcement, Running};
 use super::loops::Loops;
 use super::parts::Started;
+use super::stripe::Asking;
 use crate::auth::api_key::AdminToken;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -64,6 +65,7 @@ struct Core {
 /// The loops of a process that works.
 struct Workers {
     apply: ApplyWebhooks,
+    asking: Option<Asking>,
     forget: ForgetAnswers,
     keeper: Keeper,
 }
@@ -145,8 +147,12 @@ impl Core {
         let worker = Arc::new(OnceLock::new());
         let receiver = Receiver::start(receipts.clone(), hand_off_to(Arc::clone(&worker)));
         let workers = if works {
-            let workers = Workers::start(config, clock, &db, &receipts, &plans, &loops, receiver.pressure()).await?;
+            let mut workers =
+                Workers::start(config, clock, &db, &receipts, &plans, &loops, receiver.pressure()).await?;
             let _ = worker.set(workers.apply.hand_off());
+            let leases = workers.keeper.watch();
+            // After the worker is known, so that no answer waits for the sweep.
+            workers.asking = Asking::start(config, clock, &db, (&receipts, &receiver), leases, &loops).await?;
             Some(workers)
         } else {
             None
@@ -166,6 +172,10 @@ impl Core {
             db: db.clone(),
             receiver: service.receiver.clone(),
             worker: workers.as_ref().map(|workers| workers.apply.gauges()),
+            stripe: workers
+                .as_ref()
+                .and_then(|workers| workers.asking.as_ref())
+                .map(StripeFigures::of),
             progress: runner.progress().clone(),
         };
         service
@@ -182,8 +192,15 @@ impl Core {
 
     /// Finishes what was taken in and closes the store.
     async fn stop(self) {
+        let (asking, workers) = match self.workers {
+            Some(mut workers) => (workers.asking.take(), Some(workers)),
+            None => (None, None),
+        };
+        if let Some(asking) = asking {
+            asking.reads.stop().await;
+        }
         self.service.receiver.stop().await;
-        if let Some(workers) = self.workers {
+        if let Some(workers) = workers {
             workers.apply.stop().await;
             workers.forget.stop().await;
             workers.keeper.stop().await;
@@ -220,7 +237,12 @@ impl Workers {
             clock: clock.clone(),
         };
         let apply = loops.run(async move { ApplyWebhooks::start(parts) }).await?;
-        Ok(Self { apply, forget, keeper })
+        Ok(Self {
+            apply,
+            asking: None,
+            forget,
+            keeper,
+        })
     }
 }
 

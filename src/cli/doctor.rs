@@ -1,7 +1,7 @@
 //! `doctor`: looks at everything a start depends on and says of each whether it is well.
 
 use clap::Args;
-use projections::db::{Db, StoreKind};
+use projections::db::{Db, DbError, StoreKind};
 use serde_json::{Value, json};
 
 use super::api::{Api, Path};
@@ -10,7 +10,11 @@ use super::{Shared, plans};
 use crate::app::{self, Running};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::outbox::due;
 use crate::plans::{Source, load, process_env};
+use crate::process::apply_webhooks::FETCH_KIND;
+use crate::stripe::gateway::{GatewayError, Listing, OnAccount, Page, Read, StripeGateway as _};
+use crate::stripe_cursor::{self, List, OWN as SOURCE};
 
 /// Clock difference to the store from which receipts and leases are judged wrongly, in seconds.
 const SKEW_S_MAX: i64 = 5;
@@ -38,6 +42,7 @@ pub(super) async fn run(_command: Doctor, shared: &Shared) -> Result<Exit, Failu
     let mut findings = vec![finding("configuration", "pass", "valid")];
     findings.extend(catalogue(&config));
     findings.extend(stripe(&config));
+    findings.extend(asked(&config).await);
     match server(&config).await {
         Some(found) => findings.extend(found),
         None => findings.extend(store(&config).await),
@@ -88,19 +93,76 @@ fn stripe(config: &Config) -> Vec<Finding> {
     };
     let mode = config.stripe.mode.as_str();
     let key = if config.stripe.secret_key.is_some() {
-        finding(
-            "Stripe key",
-            "pass",
-            format!("fits {mode} mode; this version does not call Stripe"),
-        )
+        finding("Stripe key", "pass", format!("fits {mode} mode"))
     } else {
         finding(
             "Stripe key",
             "warn",
-            format!("none is set; the mode is {mode}. Webhooks are taken without it"),
+            format!(
+                "none is set; the mode is {mode}. Webhooks are taken without it, what needs an answer of Stripe waits"
+            ),
         )
     };
     vec![webhooks, key]
+}
+
+/// Whether Stripe answers to the key, and how far the clocks are apart.
+async fn asked(config: &Config) -> Option<Finding> {
+    const CHECK: &str = "Stripe";
+    let clock = Clock::system();
+    let client = match app::stripe_client(config, &clock) {
+        Ok(client) => client?,
+        Err(error) => return Some(finding(CHECK, "fail", error.to_string())),
+    };
+    let newest = Read::List {
+        list: Listing::Events {
+            types: Vec::new(),
+            since: None,
+        },
+        page: Page::Newest,
+    };
+    let found = match client.read(&OnAccount::own(), &newest).await {
+        Ok(answer) => {
+            let skew = answer
+                .stripe_time
+                .map_or(0, |there| there.seconds() - clock.now().seconds());
+            let state = if skew.abs() > SKEW_S_MAX { "fail" } else { "pass" };
+            finding(CHECK, state, format!("answers; its clock is {skew} s off this one"))
+        }
+        Err(GatewayError::Permanent(refusal)) => finding(CHECK, "fail", refusal.to_string()),
+        Err(error) => finding(CHECK, "warn", format!("does not answer now: {error}")),
+    };
+    Some(found)
+}
+
+/// What waits for Stripe, and how far its list of events is read.
+async fn stripe_reads(db: &Db, has_key: bool) -> Result<Vec<Finding>, DbError> {
+    let parts: Vec<u32> = (0..db.parts()).collect();
+    let waiting = due::waiting(db, &parts, FETCH_KIND).await?;
+    let mut findings = Vec::new();
+    findings.push(match (waiting.count, has_key) {
+        (0, _) => finding("questions for Stripe", "pass", "none waits"),
+        (count, true) => finding(
+            "questions for Stripe",
+            "pass",
+            format!("{count} wait; `serve` asks them"),
+        ),
+        (count, false) => {
+            let detail = format!("{count} wait for a key: set STRIPE_SECRET_KEY");
+            finding("questions for Stripe", "warn", detail)
+        }
+    });
+    let cursor = stripe_cursor::load(db, SOURCE, List::Events).await?;
+    findings.push(match cursor {
+        Some(cursor) => finding(
+            "events of Stripe",
+            "pass",
+            format!("the list is read until {}", cursor.read_until),
+        ),
+        None if has_key => finding("events of Stripe", "warn", "the list was never read; `serve` reads it"),
+        None => finding("events of Stripe", "pass", "the list is not read without a key"),
+    });
+    Ok(findings)
 }
 
 /// What a running server of this data directory says of itself.
@@ -171,6 +233,10 @@ async fn store(config: &Config) -> Vec<Finding> {
             findings.push(finding("clock", state, format!("{skew} s off the store's{same}")));
         }
         Err(error) => findings.push(finding("clock", "fail", error.to_string())),
+    }
+    match stripe_reads(&db, config.stripe.secret_key.is_some()).await {
+        Ok(found) => findings.extend(found),
+        Err(error) => findings.push(finding("questions for Stripe", "fail", error.to_string())),
     }
     db.close().await;
     findings

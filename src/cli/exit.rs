@@ -122,7 +122,11 @@ impl From<AppError> for Failure {
             AppError::Store(error) => return error.into(),
             AppError::Plans(error) => return error.into(),
             AppError::Registry(error) => return error.into(),
-            AppError::Secret(_) | AppError::Portal(_) | AppError::Pepper(_) | AppError::WorkerOnSqlite => Exit::Config,
+            AppError::Client(_)
+            | AppError::Secret(_)
+            | AppError::Portal(_)
+            | AppError::Pepper(_)
+            | AppError::WorkerOnSqlite => Exit::Config,
             AppError::DataDir { .. }
             | AppError::File { .. }
             | AppError::Listen { .. }

@@ -6,6 +6,7 @@ pub mod findings;
 pub mod forget_answers;
 mod links;
 pub mod note_catalogue;
+pub mod stripe_reads;
 
 use std::sync::Arc;
 

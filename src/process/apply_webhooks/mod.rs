@@ -31,6 +31,8 @@ use aggregates::subscription::PriceBook;
 use projections::db::Db;
 use tokio::task::JoinHandle;
 
+pub use self::record::OUTBOX_KIND as FETCH_KIND;
+
 use self::give_way::GiveWay;
 use self::hot::Hot;
 use self::lanes::{Arrival, Lanes};

@@ -15,7 +15,7 @@ use crate::ledger::{self, LedgerError, Mark, NewEvent, OutboxRow, Outcome, SideR
 use crate::stripe::translate::Fetch;
 
 /// The outbox kind of questions that only Stripe can answer.
-pub(super) const OUTBOX_KIND: &str = "stripe_fetch";
+pub const OUTBOX_KIND: &str = "stripe_fetch";
 
 /// How an append ended.
 pub(super) enum Appended {
@@ -177,7 +177,8 @@ fn asked_refresh(refresh: &Refresh) -> (&'static str, &str, &str) {
     }
 }
 
-/// What the gateway reads: what is wanted of which object, for which account, and the receipt that asked.
+/// What `stripe_reads` reads: what is wanted of which object, for which account, and the receipt that asked; a thin one
+/// says nothing of its own and ends with the answer.
 fn question(ticket: &Ticket, what: &str, object: &str, id: &str) -> String {
     json!({
         "what": what,
@@ -185,6 +186,7 @@ fn question(ticket: &Ticket, what: &str, object: &str, id: &str) -> String {
         "id": id,
         "source": &*ticket.key.source,
         "receipt": ticket.key.to_string(),
+        "thin": ticket.envelope.thin,
     })
     .to_string()
 }

@@ -33,6 +33,9 @@ pub const STRIPE_VERSION: &str = "2026-09-30.endive";
 /// Longest attempt, from the first byte sent to the last one read.
 pub const ATTEMPT_MAX: Duration = Duration::from_secs(10);
 
+/// Difference between our clock and Stripe's from which an operator is told, in seconds.
+const SKEW_SECONDS_MAX: u64 = 5;
+
 /// Which transport sends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TransportKind {
@@ -144,7 +147,13 @@ impl StripeClient {
                 }
                 if let Some(theirs) = answer.stripe_time {
                     let skew = self.clock.now().seconds().abs_diff(theirs.seconds());
-                    self.counters.skew_seconds.store(skew, Ordering::Relaxed);
+                    let before = self.counters.skew_seconds.swap(skew, Ordering::Relaxed);
+                    if skew > SKEW_SECONDS_MAX && before <= SKEW_SECONDS_MAX {
+                        tracing::warn!(
+                            skew_s = skew,
+                            "this machine's clock is off Stripe's; set it by a time server"
+                        );
+                    }
                 }
                 &self.counters.answered
             }

@@ -130,8 +130,9 @@ impl Call {
     }
 }
 
-/// A wait before attempt `attempts + 1`: full jitter, unless Stripe says how long.
-fn wait(attempts: u32, retry_after: Option<Duration>, dice: &Dice) -> Duration {
+/// How long to wait after so many attempts: full jitter, unless Stripe says how long.
+#[must_use]
+pub fn pause(attempts: u32, retry_after: Option<Duration>, dice: &Dice) -> Duration {
     if let Some(asked) = retry_after {
         return asked.min(RETRY_AFTER_MAX);
     }
@@ -155,12 +156,12 @@ pub fn after_error(progress: &mut Progress, call: &Call, error: &GatewayError, n
             let says_nothing = matches!(refusal.status, 401 | 403) || (refusal.is_missing() && !call.is_keyed());
             if progress.may_be_done && says_nothing {
                 progress.look_first = true;
-                return Next::LookUp(after(now, wait(progress.attempts, None, dice)));
+                return Next::LookUp(after(now, pause(progress.attempts, None, dice)));
             }
             Next::Rejected(refusal.clone())
         }
         GatewayError::Transient(delay) => {
-            let at = after(now, wait(progress.attempts, delay.retry_after, dice));
+            let at = after(now, pause(progress.attempts, delay.retry_after, dice));
             if progress.may_be_done && age >= KEY_GOOD_SECONDS {
                 progress.look_first = true;
                 return Next::LookUp(at);
@@ -172,7 +173,7 @@ pub fn after_error(progress: &mut Progress, call: &Call, error: &GatewayError, n
             if loss.replayed && loss.status.is_some_and(|status| status >= 500) {
                 progress.replayed_failures += 1;
             }
-            let at = after(now, wait(progress.attempts, loss.retry_after, dice));
+            let at = after(now, pause(progress.attempts, loss.retry_after, dice));
             let key_is_of_no_use =
                 progress.replayed_failures >= REPLAYS_MAX || age >= KEY_GOOD_SECONDS || !call.is_keyed();
             if key_is_of_no_use || loss.keep_off {
@@ -195,7 +196,7 @@ pub fn after_nothing_found(progress: &mut Progress, call: &Call, now: Timestamp,
     }
     if since_last < GRACE_SECONDS {
         progress.attempts = progress.attempts.saturating_add(1);
-        return Next::LookUp(after(now, wait(progress.attempts, None, dice)));
+        return Next::LookUp(after(now, pause(progress.attempts, None, dice)));
     }
     let last = progress.last.clone().unwrap_or_default();
     Next::Unknown(format!(
@@ -333,7 +334,7 @@ impl Sender {
                     GatewayError::OutcomeUnknown(loss) => loss.retry_after,
                     GatewayError::Permanent(_) => Some(WAIT_MAX),
                 };
-                let at = after(self.clock.now(), wait(progress.attempts, asked, &self.dice));
+                let at = after(self.clock.now(), pause(progress.attempts, asked, &self.dice));
                 Err(Next::LookUp(at))
             }
         }

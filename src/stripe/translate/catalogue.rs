@@ -1,16 +1,20 @@
 //! Objects that belong to no account: payouts, the Stripe balance and the catalogue.
 
 use aggregates::facts::{
-    CatalogueSnapshot, CouponSnapshot, PayoutSnapshot, PayoutStatus, PriceSnapshot, ProductSnapshot,
-    PromotionCodeSnapshot, TaxRateSnapshot,
+    BalanceTransactionSnapshot, CatalogueSnapshot, CouponSnapshot, PayoutSnapshot, PayoutStatus, PriceSnapshot,
+    ProductSnapshot, PromotionCodeSnapshot, TaxRateSnapshot,
 };
+use aggregates::ids::PayoutId;
 use aggregates::observation::ObjectObservation;
-use aggregates::snapshot::Snapshot;
+use aggregates::snapshot::{Seen, Snapshot};
 
-use super::paths::{Fact, coupon as co, payout as po, price as pr, product as prod, promotion_code as promo, tax_rate};
-use super::read::Reader;
+use super::paths::{
+    Fact, balance_transaction as bt, balance_transactions as page, coupon as co, payout as po, price as pr,
+    product as prod, promotion_code as promo, tax_rate,
+};
+use super::read::{Reader, unreadable};
 use super::subscription::{interval_count, unit_amount};
-use super::{Cx, Facts, Fault, Fetch, FetchKind};
+use super::{Cx, Facts, Fault, Fetch, FetchKind, types};
 
 /// Rates are kept in millionths of a percent: Stripe writes at most four decimals, with room to spare.
 const RATE_DIGITS: usize = 6;
@@ -55,7 +59,8 @@ pub(super) fn payout(cx: &Cx<'_>) -> Result<Facts, Fault> {
             created_at: it.time(&po::CREATED)?,
         }))
     })?;
-    if matches!(cx.verb(), "paid" | "reconciliation_completed") {
+    let is_told_paid = || matches!(&facts.objects[..], [it] if is_paid(&it.snapshot));
+    if matches!(cx.verb(), "paid" | "reconciliation_completed") || (cx.is_fetched() && is_told_paid()) {
         facts.fetches.push(Fetch {
             what: FetchKind::BalanceTransactions,
             object: "payout",
@@ -63,6 +68,59 @@ pub(super) fn payout(cx: &Cx<'_>) -> Result<Facts, Fault> {
         });
     }
     Ok(facts)
+}
+
+fn is_paid(snapshot: &CatalogueSnapshot) -> bool {
+    matches!(snapshot, CatalogueSnapshot::Payout(payout) if payout.status == PayoutStatus::Paid)
+}
+
+/// A page of movements. One that went out with a payout is told so by the list it stands in and by nothing else.
+///
+/// The header of each is made from the movement alone, so that it is the same whenever and however often it is fetched: as
+/// of when it was made, and one second later with its payout, which is the later knowledge.
+pub(super) fn balance_transactions(cx: &Cx<'_>) -> Result<Facts, Fault> {
+    let payout: Option<PayoutId> = cx.object.id(&page::PAYOUT);
+    let rows = cx
+        .object
+        .list(&page::ROWS)?
+        .map_or_else(|| vec![cx.object], |list| list.rows);
+    let mut objects = Vec::with_capacity(rows.len());
+    for it in rows {
+        let created_at = it.time(&bt::CREATED)?;
+        let (amount_minor, fee_minor) = (it.need_amount(&bt::AMOUNT)?, it.need_amount(&bt::FEE)?);
+        let net_minor = it.need_amount(&bt::NET)?;
+        if amount_minor.checked_sub(fee_minor) != Some(net_minor) {
+            let net = it.require(&bt::NET)?;
+            return Err(unreadable(&bt::NET, net));
+        }
+        let later = i64::from(payout.is_some());
+        let seen = Seen {
+            as_of: created_at.unwrap_or(cx.as_of).plus_seconds(later),
+            rank: types::rank(cx.event_type),
+            before: None,
+            notice: None,
+        };
+        objects.push(ObjectObservation {
+            seen,
+            id: it.need_id::<String>(&bt::ID)?.into(),
+            snapshot: CatalogueSnapshot::BalanceTransaction(BalanceTransactionSnapshot {
+                amount_minor,
+                fee_minor,
+                net_minor,
+                currency: it.need_currency(&bt::CURRENCY)?,
+                kind: it.need_word(&bt::KIND)?,
+                source: it.id::<String>(&bt::SOURCE).map(Into::into),
+                payout: payout.clone(),
+                reporting_category: it.word(&bt::CATEGORY),
+                available_at: it.time(&bt::AVAILABLE)?,
+                created_at,
+            }),
+        });
+    }
+    Ok(Facts {
+        objects,
+        ..Facts::default()
+    })
 }
 
 /// `balance.available`: nothing but a reason to look.

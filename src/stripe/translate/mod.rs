@@ -105,7 +105,13 @@ impl Translator {
                 .as_deref()
                 .and_then(|key| IntentId::parse(key).ok()),
         };
-        let facts = facts(family, &cx).map_err(Quarantine::Fact)?;
+        let mut facts = facts(family, &cx).map_err(Quarantine::Fact)?;
+        if cx.is_fetched() {
+            // What Stripe was asked for is not asked for again; what a payout consists of is another question.
+            facts
+                .fetches
+                .retain(|fetch| fetch.what == FetchKind::BalanceTransactions);
+        }
         Ok(settled(facts, family))
     }
 }
@@ -132,6 +138,7 @@ fn ignored(family: Family) -> Option<Ignored> {
         | Family::CreditNote
         | Family::Payout
         | Family::Balance
+        | Family::BalanceTransactions
         | Family::Product
         | Family::Price
         | Family::Coupon
@@ -158,6 +165,7 @@ fn facts(family: Family, cx: &Cx<'_>) -> Result<Facts, Fault> {
         Family::CreditNote => money::credit_note(cx),
         Family::Payout => catalogue::payout(cx),
         Family::Balance => Ok(catalogue::balance(cx)),
+        Family::BalanceTransactions => catalogue::balance_transactions(cx),
         Family::Product => catalogue::product(cx),
         Family::Price => catalogue::price(cx),
         Family::Coupon => catalogue::coupon(cx),
@@ -202,6 +210,7 @@ fn settled(mut facts: Facts, family: Family) -> Outcome {
         | Family::CreditNote
         | Family::Payout
         | Family::Balance
+        | Family::BalanceTransactions
         | Family::Movement
         | Family::Credit
         | Family::Fraud
@@ -262,6 +271,11 @@ impl Cx<'_> {
     /// The last word of the type: `deleted`, `paid`.
     fn verb(&self) -> &str {
         self.event_type.rsplit('.').next().unwrap_or_default()
+    }
+
+    /// Stripe was asked for the object.
+    fn is_fetched(&self) -> bool {
+        self.event_type.starts_with(types::FETCHED)
     }
 
     fn seen(&self, before: Option<Fingerprint>, now: Fingerprint) -> Seen {

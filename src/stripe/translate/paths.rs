@@ -413,6 +413,22 @@ tables! {
         JURISDICTION: may era ["jurisdiction"] "unknown";
         ACTIVE: may era ["active"] "unknown";
     }
+    balance_transactions = "page of balance_transactions" {
+        ROWS: may era ["data"] "the object itself is the one row";
+        PAYOUT: may era ["payout"] "not asked for by payout";
+    }
+    balance_transaction = "balance_transaction" {
+        ID: must era ["id"] "quarantined";
+        AMOUNT: must era ["amount"] "quarantined";
+        FEE: must era ["fee"] "quarantined";
+        NET: must era ["net"] "quarantined, as it is when it is not amount less fee";
+        CURRENCY: must era ["currency"] "quarantined";
+        KIND: must era ["type"] "quarantined";
+        SOURCE: may era ["source"] "moved by nothing with an id";
+        CATEGORY: may era ["reporting_category"] "unknown";
+        AVAILABLE: may era ["available_on"] "unknown";
+        CREATED: may era ["created"] "as of the fetch";
+    }
     amount_row = "tax or discount row" {
         AMOUNT: must era ["amount"] "quarantined";
     }

@@ -6,6 +6,9 @@
 
 use aggregates::snapshot::{Notice, Rank};
 
+/// Before the word of an object that was fetched: `fetched.subscription` is no type of Stripe's.
+pub const FETCHED: &str = "fetched.";
+
 /// What a group of event types means for the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Group {
@@ -58,6 +61,8 @@ pub enum Family {
     Payout,
     /// `balance`.
     Balance,
+    /// A page of `balance_transaction`s, which no event brings.
+    BalanceTransactions,
     /// Other movements of the Stripe balance; they are recorded as balance transactions.
     Movement,
     /// Credits and cash balances of a customer.
@@ -105,6 +110,7 @@ impl Family {
             Self::CreditNote => "credit_note",
             Self::Payout => "payout",
             Self::Balance => "balance",
+            Self::BalanceTransactions => "balance_transactions",
             Self::Movement => "movement",
             Self::Credit => "credit",
             Self::Fraud => "fraud",
@@ -201,6 +207,9 @@ const LIST: &[Listed] = &[
 #[must_use]
 pub fn classify(event_type: &str, thin: bool) -> (Group, Family) {
     let unlisted = (Group::Unlisted, Family::Unlisted);
+    if let Some(word) = event_type.strip_prefix(FETCHED).filter(|_| !thin) {
+        return fetched(word).unwrap_or(unlisted);
+    }
     let name = match event_type.strip_prefix("v1.") {
         Some(name) if thin => name,
         // A thin event of another interface version, or a snapshot that only looks thin.
@@ -221,6 +230,18 @@ pub fn classify(event_type: &str, thin: bool) -> (Group, Family) {
     exact.or_else(longest).map_or(unlisted, |row| (row.group, row.family))
 }
 
+/// What an object is that was asked for, by Stripe's word for it.
+fn fetched(word: &str) -> Option<(Group, Family)> {
+    let movements = (Group::MoneyFacts, Family::BalanceTransactions);
+    // Of one movement that was asked for by its id there is a page of one.
+    if matches!(word, "balance_transaction" | "balance_transactions") {
+        return Some(movements);
+    }
+    let listed = LIST.iter().map(|row| (row.group, row.family));
+    let known = listed.filter(|(_, family)| family.as_str() == word);
+    known.min_by_key(|(group, _)| *group == Group::Notice)
+}
+
 /// Every listed name with its group and family, in the order of the design.
 pub fn all() -> impl Iterator<Item = (String, Group, Family)> {
     LIST.iter().flat_map(|row| {
@@ -233,6 +254,9 @@ pub fn all() -> impl Iterator<Item = (String, Group, Family)> {
 /// The place of a snapshot among those of the same second, by the verb of its event.
 #[must_use]
 pub fn rank(event_type: &str) -> Rank {
+    if event_type.starts_with(FETCHED) {
+        return Rank::Fetched;
+    }
     match event_type.rsplit('.').next() {
         Some("created") => Rank::Created,
         Some("paused" | "resumed") => Rank::Paused,

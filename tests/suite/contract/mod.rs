@@ -1,7 +1,7 @@
 //! What every store must keep, whichever it is: the contract of the log, run on SQLite and on Postgres.
 
 mod append;
-mod gateway;
+pub(crate) mod gateway;
 mod keys;
 mod laws;
 #[cfg(feature = "mutants")]

@@ -16,4 +16,5 @@ mod receive;
 mod restore;
 mod samples;
 mod stock_loaders;
+mod stripe_reads;
 mod world;

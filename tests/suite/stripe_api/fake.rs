@@ -25,7 +25,7 @@ impl FakeStripe {
 
     /// What goes wrong next, after what was ordered before.
     pub(crate) fn fail(&self, fault: Fault) {
-        self.mini().faults.push_back(fault);
+        self.mini().faults.push_back(Some(fault));
     }
 
     pub(crate) fn put(&self, collection: &str, object: Value) {

@@ -76,7 +76,14 @@ impl Loopback {
 
     /// What goes wrong next, after what was ordered before.
     pub(crate) fn fail(&self, fault: Fault) {
-        self.mini().faults.push_back(fault);
+        self.mini().faults.push_back(Some(fault));
+    }
+
+    /// The same after so many requests that go well.
+    pub(crate) fn fail_after(&self, requests: usize, fault: Fault) {
+        let mut mini = self.mini();
+        mini.faults.extend((0..requests).map(|_| None));
+        mini.faults.push_back(Some(fault));
     }
 
     pub(crate) fn put(&self, collection: &str, object: Value) {
@@ -147,8 +154,9 @@ async fn answer(stream: &mut TcpStream, mut reply: Reply) -> io::Result<bool> {
         Reply::Answer { status, headers, body } => {
             let mut head = format!(
                 "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
-                 Request-Id: req_1\r\nStripe-Version: 2026-09-30.endive\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n",
-                body.len()
+                 Request-Id: req_1\r\nStripe-Version: 2026-09-30.endive\r\nDate: {}\r\n",
+                body.len(),
+                chrono::Utc::now().format("%a, %d %b %Y %H:%M:%S GMT")
             );
             for (name, value) in headers {
                 head.push_str(&format!("{name}: {value}\r\n"));

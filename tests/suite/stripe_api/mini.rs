@@ -60,7 +60,8 @@ pub(super) struct Mini {
     objects: BTreeMap<String, Vec<Value>>,
     /// What was answered under a key, and to which request.
     stored: BTreeMap<String, (String, Reply)>,
-    pub(super) faults: VecDeque<Fault>,
+    /// What goes wrong with the next requests, one after the other; nothing with those that have none.
+    pub(super) faults: VecDeque<Option<Fault>>,
     pub(super) effects: Effects,
     /// Changes asked for without a key.
     pub(super) keyless: u32,
@@ -74,7 +75,7 @@ impl Mini {
 
     /// Answers a request, or does what the next fault says.
     pub(super) fn handle(&mut self, request: &Request) -> Reply {
-        let fault = self.faults.pop_front();
+        let fault = self.faults.pop_front().flatten();
         match fault {
             None => self.keyed(request),
             Some(Fault::LostReply) => {
@@ -162,6 +163,13 @@ impl Mini {
         };
         match (request.method.as_str(), rest) {
             ("GET", []) => self.list(&collection, request),
+            ("GET", [id, rows]) => {
+                let mut request = request.clone();
+                request
+                    .query
+                    .push((collection.trim_end_matches('s').to_owned(), (*id).to_owned()));
+                self.list(rows, &request)
+            }
             ("GET", [id]) => match self.find(&collection, id) {
                 Some(object) => Reply::json(200, object),
                 None => missing(id),
@@ -218,11 +226,13 @@ impl Mini {
             .filter_map(|name| Some((name, wanted(name)?)))
             .collect();
         let all = self.objects.get(collection).cloned().unwrap_or_default();
+        let since: Option<i64> = wanted("created[gte]").and_then(|text| text.parse().ok());
         // Newest first.
         let rows: Vec<Value> = all
             .into_iter()
             .rev()
             .filter(|row| filters.iter().all(|(name, value)| row[*name] == **value))
+            .filter(|row| since.is_none_or(|since| row["created"].as_i64().is_none_or(|created| created >= since)))
             .collect();
         let limit: usize = wanted("limit").and_then(|text| text.parse().ok()).unwrap_or(10);
         let place = |id: &str| rows.iter().position(|row| row["id"] == id);
