@@ -18,7 +18,6 @@ mod harness;
 mod http;
 mod oracles;
 mod stripe_api;
-#[expect(dead_code, reason = "the benches use the rest of this harness")]
 mod support;
 mod tidy;
 mod translate;

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod apply;
+mod asks_stripe;
 mod convergence;
 mod crash;
 mod disk;
