@@ -150,7 +150,12 @@ fn manifest_faults(path: &str, text: &str) -> Vec<String> {
 
 #[test]
 fn every_package_takes_the_lints_and_no_test_feature_is_on() {
-    let manifests = ["Cargo.toml", "aggregates/Cargo.toml", "projections/Cargo.toml"];
+    let manifests = [
+        "Cargo.toml",
+        "aggregates/Cargo.toml",
+        "projections/Cargo.toml",
+        "sandbox/Cargo.toml",
+    ];
     let faults: Vec<String> = manifests
         .into_iter()
         .flat_map(|path| manifest_faults(path, &fs::read_to_string(root().join(path)).expect("a manifest")))

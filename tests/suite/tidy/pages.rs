@@ -98,6 +98,7 @@ fn dead_names(path: &str, text: &str, exists: &dyn Fn(&str) -> bool) -> Vec<Stri
         "src/",
         "aggregates/",
         "projections/",
+        "sandbox/",
         "tests/",
         "migrations/",
         "docs/",

@@ -25,6 +25,18 @@ const BORDERS: &[(&str, &[&str], &str)] = &[
         "projections know the log and the views only; put HTTP and Stripe into the service",
     ),
     (
+        "sandbox/src/",
+        &[
+            "aggregates::",
+            "projections::",
+            "subledger::",
+            "stripe::",
+            "sqlx::",
+            "axum::",
+        ],
+        "the sandbox judges the service and shares nothing with it; write it again here",
+    ),
+    (
         "src/cli/",
         &["sqlx::", "crate::ledger", "crate::inbox"],
         "a command calls the server's routes or the app; put the work behind one of them",
@@ -122,6 +134,7 @@ pub(super) fn manifest_arrows(path: &str, text: &str) -> Faults {
     let forbidden: &[&str] = match path {
         "aggregates/Cargo.toml" => &["sqlx", "tokio", "axum", "hyper", "projections", "tower", "async-stripe"],
         "projections/Cargo.toml" => &["axum", "hyper", "tower", "async-stripe", "cqrs-es", "clap"],
+        "sandbox/Cargo.toml" => &["aggregates", "projections", "subledger", "async-stripe", "sqlx", "axum"],
         _ => return Vec::new(),
     };
     let mut section = "";
@@ -132,7 +145,8 @@ pub(super) fn manifest_arrows(path: &str, text: &str) -> Faults {
         }
         let name = line.split(['.', ' ', '=']).next().unwrap_or_default();
         if section == "[dependencies]" && forbidden.contains(&name) {
-            let message = format!("{name} in {path}; the arrow is aggregates <- projections <- service");
+            let message =
+                format!("{name} in {path}; the arrows are aggregates <- projections <- service, sandbox <- service");
             faults.push((number + 1, message));
         }
     }
@@ -191,6 +205,19 @@ pub(super) fn views(path: &str, text: &str) -> Faults {
             (line_of(&code, at), message)
         })
         .collect()
+}
+
+#[test]
+fn no_package_may_depend_against_the_arrows() {
+    for (path, name) in [
+        ("aggregates/Cargo.toml", "projections"),
+        ("projections/Cargo.toml", "axum"),
+        ("sandbox/Cargo.toml", "aggregates"),
+        ("sandbox/Cargo.toml", "projections"),
+    ] {
+        let planted = format!("[dependencies]\n{name}.workspace = true\n");
+        assert_eq!(manifest_arrows(path, &planted).len(), 1, "{name} in {path}");
+    }
 }
 
 #[test]

@@ -115,7 +115,7 @@ pub(super) fn production(path: &str) -> bool {
     path.ends_with(".rs")
         && !["/testing.rs", "/tests.rs"].iter().any(|end| path.ends_with(end))
         && !path.contains("/tests/")
-        && ["src/", "aggregates/src/", "projections/src/"]
+        && ["src/", "aggregates/src/", "projections/src/", "sandbox/src/"]
             .iter()
             .any(|root| path.starts_with(root))
 }

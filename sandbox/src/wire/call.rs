@@ -1,0 +1,177 @@
+//! A call and its answer, without sockets: what the engine takes and gives.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::error::ApiError;
+use super::params::Params;
+use super::version::Version;
+
+/// One call as it arrived.
+#[derive(Clone, Debug, Default)]
+pub struct Call {
+    /// `GET`, `POST`, `DELETE`.
+    pub method: String,
+    /// Path without query.
+    pub path: String,
+    /// Query string.
+    pub query: String,
+    /// Body as received: a form, or JSON below `/v2`.
+    pub body: Vec<u8>,
+    /// Header names in lower case.
+    pub headers: BTreeMap<String, String>,
+}
+
+impl Call {
+    /// A call with nothing but a place.
+    #[must_use]
+    pub fn new(method: &str, path: &str) -> Self {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        Self {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            query: query.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// With a form as body.
+    #[must_use]
+    pub fn form(mut self, form: &str) -> Self {
+        form.as_bytes().clone_into(&mut self.body);
+        self.header("content-type", "application/x-www-form-urlencoded")
+    }
+
+    /// With a header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.insert(name.to_ascii_lowercase(), value.to_owned());
+        self
+    }
+
+    /// The header's value, when it has one.
+    #[must_use]
+    pub fn header_value(&self, name: &str) -> Option<&str> {
+        self.headers
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+    }
+
+    /// The JSON content type, which `/v2` and the sandbox's own routes use.
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        self.header_value("content-type")
+            .is_some_and(|kind| kind.starts_with("application/json"))
+    }
+}
+
+/// What a route's function gets.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Values of the `{..}` segments of the path, in order.
+    pub segments: Vec<String>,
+    /// Query and body as one tree.
+    pub tree: Map<String, Value>,
+    /// In which version the caller reads the answer.
+    pub version: Version,
+}
+
+impl Request {
+    /// The parameters.
+    #[must_use]
+    pub fn params(&self) -> Params<'_> {
+        Params::new(&self.tree)
+    }
+
+    /// A segment of the path by its place.
+    #[must_use]
+    pub fn segment(&self, at: usize) -> &str {
+        self.segments.get(at).map_or("", String::as_str)
+    }
+
+    /// The first segment, which most routes have as the object's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.segment(0)
+    }
+}
+
+/// What a route's function answers.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// An object in the newest shape; `expand[]` and the caller's version are applied by the engine.
+    Object(Value),
+    /// JSON that is none of Stripe's objects.
+    Raw(Value),
+    /// A page for people.
+    Page(String),
+    /// Another place to go, with 303.
+    Redirect(String),
+    /// A file: its content type and bytes.
+    File(&'static str, Vec<u8>),
+}
+
+impl From<Value> for Answer {
+    fn from(value: Value) -> Self {
+        Self::Object(value)
+    }
+}
+
+/// What a route's function returns.
+pub type Outcome = Result<Answer, ApiError>;
+
+/// An answer as it leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// Headers, names in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// Body.
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    /// A JSON body.
+    #[must_use]
+    pub fn json(status: u16, value: &Value) -> Self {
+        let mut body = serde_json::to_vec_pretty(value).unwrap_or_default();
+        body.push(b'\n');
+        Self::typed(status, "application/json", body)
+    }
+
+    /// Any body.
+    #[must_use]
+    pub fn typed(status: u16, kind: &str, body: Vec<u8>) -> Self {
+        Self {
+            status,
+            headers: BTreeMap::from([("content-type".to_owned(), kind.to_owned())]),
+            body,
+        }
+    }
+
+    /// An error.
+    #[must_use]
+    pub fn error(error: &ApiError) -> Self {
+        let mut reply = Self::json(error.status, &json!({ "error": error.object() }));
+        if error.status >= 400 {
+            // Stripe says it where its clients would otherwise guess: conflicts and faults of its own may be retried.
+            let again = matches!(error.status, 409 | 429) || error.status >= 500;
+            reply.set("stripe-should-retry", if again { "true" } else { "false" });
+        }
+        reply
+    }
+
+    /// Sets a header.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.headers.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// The body as JSON; null when it is none.
+    #[must_use]
+    pub fn value(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
+    }
+}
