@@ -54,10 +54,10 @@ impl Admitted {
     /// How long the answer is held back.
     #[must_use]
     pub fn slow_ms(&self) -> u64 {
-        let slow = self.troubles.iter().map(|trouble| match trouble {
-            Trouble::Slow { ms } => *ms,
-            _ => 0,
-        });
+        let slow = self
+            .troubles
+            .iter()
+            .map(|trouble| if let Trouble::Slow { ms } = trouble { *ms } else { 0 });
         slow.sum()
     }
 }
@@ -215,10 +215,10 @@ fn tree(call: &Call) -> Result<Map<String, Value>, ApiError> {
     let body = if call.is_json() && !call.body.is_empty() {
         let value = serde_json::from_slice(&call.body);
         let value = value.map_err(|error| ApiError::invalid(format!("The body is no JSON: {error}")))?;
-        match value {
-            Value::Object(fields) => fields,
-            _ => return Err(ApiError::invalid("The body is no JSON object")),
-        }
+        let Value::Object(fields) = value else {
+            return Err(ApiError::invalid("The body is no JSON object"));
+        };
+        fields
     } else {
         form::parse(&String::from_utf8_lossy(&call.body)).map_err(bad)?
     };

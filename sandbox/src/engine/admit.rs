@@ -97,8 +97,8 @@ impl State {
 
 /// The answer of a fault that keeps a call from being looked at.
 fn turned_away(troubles: &[Trouble]) -> Option<Reply> {
-    troubles.iter().find_map(|trouble| match trouble {
-        Trouble::Http429 { retry_after } => {
+    troubles.iter().find_map(|trouble| {
+        if let Trouble::Http429 { retry_after } = trouble {
             let error = ApiError::other(
                 429,
                 "invalid_request_error",
@@ -108,12 +108,11 @@ fn turned_away(troubles: &[Trouble]) -> Option<Reply> {
             if let Some(seconds) = retry_after {
                 reply.set("retry-after", &seconds.to_string());
             }
-            Some(reply)
+            return Some(reply);
         }
-        Trouble::Http502Html {} => {
+        (*trouble == Trouble::Http502Html {}).then(|| {
             let page = "<html><head><title>502 Bad Gateway</title></head><body>502 Bad Gateway</body></html>";
-            Some(Reply::typed(502, "text/html", page.as_bytes().to_vec()))
-        }
-        _ => None,
+            Reply::typed(502, "text/html", page.as_bytes().to_vec())
+        })
     })
 }

@@ -67,6 +67,10 @@ fn set_faults(state: &mut State, request: &Request) -> Outcome {
 /// What is wrong with it.
 pub(super) fn set_fault(state: &mut State, given: &Value) -> Result<Value, ApiError> {
     let fault = faults::read(given).map_err(bad)?;
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "all kinds but these two wait for their moment"
+    )]
     match &fault.trouble {
         Trouble::SecretRoll {
             secret,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Family, Hook, Route, hooks, test_clocks::TEST_CLOCK};
+use super::{Family, Hook, Route, coupons, hooks, test_clocks::TEST_CLOCK};
 use crate::list_params;
 use crate::shape::list::list;
 use crate::state::State;
@@ -26,7 +26,7 @@ macro_rules! fields {
              individual_name invoice_prefix invoice_settings{custom_fields[]{name value} default_payment_method footer \
              rendering_options{amount_tax_display template}} metadata* name next_invoice_sequence phone \
              preferred_locales[] shipping{address{city country line1 line2 postal_code state} name phone} source \
-             tax{ip_address validate_location} tax_exempt expand[] "
+             tax{ip_address validate_location} tax_exempt coupon promotion_code expand[] "
         )
     };
 }
@@ -91,7 +91,12 @@ fn create(state: &mut State, request: &Request) -> Outcome {
         "test_clock": clock,
     });
     edit(&params, &mut customer)?;
-    Ok(state.create(&CUSTOMER, customer, "customer.created").into())
+    // Kept before it is discounted, so that the discount finds its customer's clock.
+    state.put(&CUSTOMER, customer.clone());
+    state.emit("customer.created", &customer);
+    coupons::apply_to_customer(state, &params, &mut customer)?;
+    state.put(&CUSTOMER, customer.clone());
+    Ok(customer.into())
 }
 
 /// What create and update have in common.

@@ -3,7 +3,13 @@
 //! A family is a constant: its kinds, its routes, the work it does when a time comes, what it puts in for `expand[]`,
 //! how its objects looked in older versions, and what it wants to hear of other families.
 
+pub mod coupons;
 pub mod customers;
+pub mod plans;
+pub mod prices;
+pub mod products;
+pub mod promotion_codes;
+pub mod tax_rates;
 pub mod test_clocks;
 pub mod webhook_endpoints;
 
@@ -25,6 +31,12 @@ use crate::wire::spec::Spec;
 const ALL: &[&Family] = &[
     &customers::FAMILY,
     &test_clocks::FAMILY,
+    &products::FAMILY,
+    &prices::FAMILY,
+    &plans::FAMILY,
+    &coupons::FAMILY,
+    &promotion_codes::FAMILY,
+    &tax_rates::FAMILY,
     &events::FAMILY,
     &webhook_endpoints::FAMILY,
     &control::FAMILY,

@@ -50,7 +50,7 @@ impl Edit {
             let below = match place {
                 Value::Array(items) => name.parse::<usize>().ok().and_then(|at| items.get_mut(at)),
                 Value::Object(fields) => fields.get_mut(name),
-                _ => None,
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
             };
             let Some(below) = below else { return };
             place = below;

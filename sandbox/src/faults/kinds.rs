@@ -180,6 +180,7 @@ impl Trouble {
     /// The change of an object, when this kind is one.
     #[must_use]
     pub fn edit(&self) -> Option<Edit> {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "only these three change an object")]
         match self {
             Self::UnknownEnum { field, value } => Some(Edit::set(field, json!(value))),
             Self::ExtraField { field, value } => Some(Edit::set(field, value.clone())),

@@ -117,7 +117,7 @@ fn probability(value: &Value) -> Option<u64> {
     let text = match value {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
-        _ => return None,
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
     };
     u64::try_from(millionths(&text)?)
         .ok()
@@ -215,6 +215,7 @@ impl State {
     /// event of its step was made.
     pub(crate) fn strike_event(&mut self, event: &mut Event, first: i64) -> bool {
         for trouble in self.strike(Point::Event(&event.kind)) {
+            #[expect(clippy::wildcard_enum_match_arm, reason = "others do not strike events")]
             match trouble {
                 Trouble::ClockSkew { seconds } => {
                     event.skew = seconds;
@@ -250,13 +251,13 @@ impl State {
 
     fn is_late(&mut self, url: &str, id: &str) -> bool {
         if !self.faults.seen.contains_key(id) {
-            let lists = self
-                .strike(Point::Call("LIST", url))
-                .iter()
-                .find_map(|trouble| match trouble {
-                    Trouble::ListGap { lists } => Some(*lists),
-                    _ => None,
-                });
+            let struck = self.strike(Point::Call("LIST", url));
+            let lists = struck.iter().find_map(|trouble| {
+                let Trouble::ListGap { lists } = trouble else {
+                    return None;
+                };
+                Some(*lists)
+            });
             self.faults.seen.insert(id.to_owned(), lists.is_some());
             if let Some(lists) = lists {
                 self.faults.late.insert(id.to_owned(), lists);

@@ -120,6 +120,7 @@ fn response(reply: &Reply, exit: Exit) -> Response<Whole> {
         length: reply.body.len(),
         rest: Some(Bytes::from(reply.body.clone())),
         breaks: exit == Exit::Half,
+        flushed: false,
     });
     if let Ok(status) = reply.status.try_into() {
         *response.status_mut() = status;
@@ -137,17 +138,24 @@ struct Whole {
     length: usize,
     rest: Option<Bytes>,
     breaks: bool,
+    /// The first half has had its chance to leave.
+    flushed: bool,
 }
 
 impl Body for Whole {
     type Data = Bytes;
     type Error = Cut;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         let breaks = self.breaks;
         let frame = match self.rest.take() {
             Some(bytes) if breaks => Some(Ok(Frame::data(bytes.slice(..bytes.len() / 2)))),
             Some(bytes) => Some(Ok(Frame::data(bytes))),
+            None if breaks && !self.flushed => {
+                self.flushed = true;
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             None if breaks => Some(Err(Cut)),
             None => None,
         };

@@ -11,7 +11,8 @@ pub fn at<'a>(value: &'a Value, path: &str) -> &'a Value {
             .ok()
             .and_then(|at| items.get(at))
             .unwrap_or(&Value::Null),
-        other => &other[name],
+        Value::Object(fields) => fields.get(name).unwrap_or(&Value::Null),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => &Value::Null,
     })
 }
 

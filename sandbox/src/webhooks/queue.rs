@@ -25,7 +25,7 @@ const PAUSES_MS: [i64; 10] = {
         300_000,
         HOUR,
         3 * HOUR,
-        6 * HOUR,
+        8 * HOUR,
         12 * HOUR,
         12 * HOUR,
         12 * HOUR,
@@ -80,6 +80,8 @@ struct Lane {
     under_way: BTreeMap<u64, Delivery>,
     /// Events put up so far.
     put_up: u64,
+    /// Deliveries that have begun to wait, ever: of one time, who came first goes first.
+    order: u64,
 }
 
 /// The deliveries.
@@ -91,7 +93,8 @@ pub struct Queue {
 
 impl Lane {
     fn wait(&mut self, delivery: Delivery) {
-        let key = format!("{:020}|{:020}", delivery.due_ms.max(0), delivery.number);
+        self.order += 1;
+        let key = format!("{:020}|{:020}", delivery.due_ms.max(0), self.order);
         self.waiting.insert(key, delivery);
         if self.waiting.len() > WAITING_MAX {
             self.waiting.pop_first();
@@ -186,6 +189,7 @@ impl State {
         let put_up = lane.put_up;
         let (mut copies, mut dropped) = (Vec::new(), false);
         for trouble in &troubles {
+            #[expect(clippy::wildcard_enum_match_arm, reason = "others do not strike deliveries")]
             match trouble {
                 Trouble::Drop {} => dropped = true,
                 Trouble::Delay { ms } => first.due_ms = now_ms.saturating_add(*ms),
@@ -321,6 +325,7 @@ impl State {
         at += event.skew;
         let mut secrets = secrets(endpoint, self.now());
         for trouble in troubles {
+            #[expect(clippy::wildcard_enum_match_arm, reason = "others do not strike signatures")]
             match trouble {
                 Trouble::StaleTimestamp { seconds } => at -= seconds,
                 Trouble::BadSignature {} => secrets = vec!["whsec_another".to_owned()],

@@ -5,9 +5,9 @@ use sandbox::{Call, Reply, Settings, State};
 use serde_json::Value;
 
 /// When the sandbox's clock stands: 2026-01-31T10:00:00Z, a last day of a month.
-pub const NOW: i64 = 1_769_853_600;
+pub(crate) const NOW: i64 = 1_769_853_600;
 
-pub fn settings(seed: u64) -> Settings {
+pub(crate) fn settings(seed: u64) -> Settings {
     Settings {
         seed,
         clock: Mode::Fixed { at_ms: NOW * 1000 },
@@ -16,16 +16,16 @@ pub fn settings(seed: u64) -> Settings {
     }
 }
 
-pub fn fresh() -> Direct {
+pub(crate) fn fresh() -> Direct {
     Direct(State::new(settings(7)))
 }
 
-pub fn call(method: &str, path: &str, form: &str) -> Call {
+pub(crate) fn call(method: &str, path: &str, form: &str) -> Call {
     let call = Call::new(method, path).header("authorization", "Bearer sk_test_12345678901234567890");
     if form.is_empty() { call } else { call.form(form) }
 }
 
-pub trait Ask {
+pub(crate) trait Ask {
     fn ask(&mut self, call: &Call) -> Reply;
 
     fn get(&mut self, path: &str) -> Value {
@@ -72,10 +72,10 @@ pub trait Ask {
 }
 
 /// A sandbox without sockets.
-pub struct Direct(pub State);
+pub(crate) struct Direct(pub(crate) State);
 
 impl Direct {
-    pub fn apply(&mut self, call: &Call) -> Reply {
+    pub(crate) fn apply(&mut self, call: &Call) -> Reply {
         self.0.apply(call)
     }
 }
@@ -87,7 +87,7 @@ impl Ask for Direct {
 }
 
 /// The id of an object.
-pub fn id(object: &Value) -> String {
+pub(crate) fn id(object: &Value) -> String {
     object["id"]
         .as_str()
         .unwrap_or_else(|| panic!("no id: {object}"))
