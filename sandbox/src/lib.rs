@@ -26,7 +26,7 @@
 //! 3. a function per route, `fn(&mut State, &Request) -> Outcome`. It reads [`wire::params::Params`], changes objects by
 //!    `State::{create, change, remove}`, which emit the event they are given, and answers the object in its newest
 //!    shape, whole: `expand[]`, older versions and hidden fields (`_name`) are the engine's. An error undoes all that
-//!    the function did; only errors made by `ApiError::card` (or with `stays`) keep it;
+//!    the function did, unless it is `ApiError::staying`, as a declined payment is;
 //! 4. where it needs them: `work` for what happens at a time (`State::schedule(&object, at, "invoice.finalize")` puts it
 //!    on the clock of that object's customer; scheduling again moves it; the function gets the object's id and sees that
 //!    moment as `State::now_of`), `includes` for parts that only `expand[]` shows, `downgrades` for older versions
@@ -36,6 +36,9 @@
 //! Times of an object are `State::now_of(&object)` (its test clock's, by `test_clock` or `customer`), never the machine's.
 //! Ids are `State::new_id(&KIND)`. Nothing random is taken from anywhere else: the same seed and the same calls give the
 //! same bytes.
+
+// The `json!` of an invoice has more fields than the default allows.
+#![recursion_limit = "512"]
 
 pub mod engine;
 pub mod families;

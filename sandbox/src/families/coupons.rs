@@ -67,7 +67,8 @@ fn older_discount(state: &State, discount: &mut Map<String, Value>) {
             .look(&COUPON, id)
             .cloned()
             .or_else(|| discount.get("_coupon").cloned()),
-        other => Some(other.clone()),
+        expanded @ Value::Object(_) => Some(expanded.clone()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => None,
     };
     if let Some(coupon) = coupon.filter(|coupon| !coupon.is_null()) {
         discount.insert("coupon".to_owned(), coupon);

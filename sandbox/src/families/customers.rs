@@ -2,9 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::{Family, Hook, Route, coupons, hooks, test_clocks::TEST_CLOCK};
+use super::payment_methods::{self, PAYMENT_METHOD};
+use super::{Family, Hook, Route, coupons, customer_money, hooks, sources, test_clocks::TEST_CLOCK};
 use crate::list_params;
 use crate::shape::list::list;
+use crate::shape::read::text;
 use crate::state::State;
 use crate::state::store::Kind;
 use crate::wire::call::{Outcome, Request};
@@ -91,10 +93,33 @@ fn create(state: &mut State, request: &Request) -> Outcome {
         "test_clock": clock,
     });
     edit(&params, &mut customer)?;
+    let method = params.text("payment_method");
     // Kept before it is discounted, so that the discount finds its customer's clock.
     state.put(&CUSTOMER, customer.clone());
     state.emit("customer.created", &customer);
     coupons::apply_to_customer(state, &params, &mut customer)?;
+    state.put(&CUSTOMER, customer.clone());
+    let id = text(&customer, "id").unwrap_or_default().to_owned();
+    if let Some(method) = method {
+        payment_methods::attach(state, method, &id)?;
+    }
+    if let Some(token) = params.text("source") {
+        customer["default_source"] = json!(sources::add(state, &id, token)?);
+    }
+    // A method named as default comes with the customer: `pm_card_visa` becomes one of its own.
+    let default = params
+        .object("invoice_settings")
+        .and_then(|given| given.text("default_payment_method"));
+    if let Some(default) = default {
+        let attached = match method {
+            Some(method) if method == default => payment_methods::newest_of(state, &id),
+            _ => payment_methods::attach(state, default, &id)?["id"].clone(),
+        };
+        customer["invoice_settings"]["default_payment_method"] = attached;
+    }
+    for add in params.objects("tax_id_data") {
+        customer_money::add_tax_id(state, &id, &add)?;
+    }
     state.put(&CUSTOMER, customer.clone());
     Ok(customer.into())
 }
@@ -163,10 +188,37 @@ fn show(state: &mut State, request: &Request) -> Outcome {
 
 fn update(state: &mut State, request: &Request) -> Outcome {
     let params = request.params();
+    let mut wanted = state.get(&CUSTOMER, request.id(), "id")?.clone();
+    edit(&params, &mut wanted)?;
+    check_methods(state, &params, request.id())?;
+    if let Some(token) = params.text("source") {
+        wanted["default_source"] = json!(sources::add(state, request.id(), token)?);
+    }
+    params.copy_texts(&mut wanted, &["default_source"]);
+    coupons::apply_to_customer(state, &params, &mut wanted)?;
     let changed = state.change(&CUSTOMER, request.id(), "customer.updated", |customer| {
-        edit(&params, customer)
+        *customer = wanted;
+        Ok(())
     })?;
     Ok(changed.into())
+}
+
+/// A default payment method is one that the customer has.
+fn check_methods(state: &State, params: &Params<'_>, customer: &str) -> Result<(), ApiError> {
+    let settings = params.object("invoice_settings");
+    let Some(method) = settings.as_ref().and_then(|given| given.text("default_payment_method")) else {
+        return Ok(());
+    };
+    let name = "invoice_settings[default_payment_method]";
+    let found = state.get(&PAYMENT_METHOD, method, name)?;
+    if found["customer"] == customer {
+        return Ok(());
+    }
+    let message = format!(
+        "The customer does not have a payment method with the ID {method}. The payment method must be attached to the \
+         customer."
+    );
+    Err(ApiError::bad_param(name, message).code("resource_missing"))
 }
 
 fn delete(state: &mut State, request: &Request) -> Outcome {

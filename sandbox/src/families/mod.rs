@@ -3,12 +3,24 @@
 //! A family is a constant: its kinds, its routes, the work it does when a time comes, what it puts in for `expand[]`,
 //! how its objects looked in older versions, and what it wants to hear of other families.
 
+pub mod account;
+pub mod balance;
+pub mod cards;
+pub mod charges;
 pub mod coupons;
+pub mod customer_money;
 pub mod customers;
+pub mod disputes;
+pub mod payment_intents;
+pub mod payment_methods;
+pub mod payments;
 pub mod plans;
 pub mod prices;
 pub mod products;
 pub mod promotion_codes;
+pub mod refunds;
+pub mod setup_intents;
+pub mod sources;
 pub mod tax_rates;
 pub mod test_clocks;
 pub mod webhook_endpoints;
@@ -37,6 +49,16 @@ const ALL: &[&Family] = &[
     &coupons::FAMILY,
     &promotion_codes::FAMILY,
     &tax_rates::FAMILY,
+    &customer_money::FAMILY,
+    &payment_methods::FAMILY,
+    &sources::FAMILY,
+    &setup_intents::FAMILY,
+    &payment_intents::FAMILY,
+    &charges::FAMILY,
+    &refunds::FAMILY,
+    &disputes::FAMILY,
+    &balance::FAMILY,
+    &account::FAMILY,
     &events::FAMILY,
     &webhook_endpoints::FAMILY,
     &control::FAMILY,

@@ -60,7 +60,8 @@ fn older(state: &State, code: &mut Map<String, Value>) {
             .look(&COUPON, id)
             .cloned()
             .or_else(|| code.get("_coupon").cloned()),
-        other => Some(other.clone()),
+        expanded @ Value::Object(_) => Some(expanded.clone()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => None,
     };
     code.insert("coupon".to_owned(), json!(coupon));
 }

@@ -76,13 +76,12 @@ impl ApiError {
         error
     }
 
-    /// A declined payment: 402, and what was done stays.
+    /// A card that is refused: 402.
     #[must_use]
     pub fn card(code: &str, decline_code: Option<&str>, message: impl Into<String>) -> Self {
         let mut error = Self::invalid(message).code(code);
         error.status = 402;
         error.kind = "card_error";
-        error.stays = true;
         error.begun = true;
         match decline_code {
             Some(decline) => error.with("decline_code", decline),
@@ -113,6 +112,13 @@ impl ApiError {
         error.status = status;
         error.kind = kind;
         error
+    }
+
+    /// What was done before the error stays: the failed charge, the intent that can be tried again, their events.
+    #[must_use]
+    pub fn staying(mut self) -> Self {
+        self.stays = true;
+        self
     }
 
     /// With Stripe's code.

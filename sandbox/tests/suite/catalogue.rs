@@ -117,7 +117,12 @@ fn coupons_are_redeemed_until_they_are_over() {
     let older = call("GET", "/v1/promotion_codes?code=summer", "").header("stripe-version", "2025-08-27.basil");
     assert_eq!(state.apply(&older).value()["data"][0]["coupon"]["id"], "HALF");
     state.post(&path, &format!("promotion_code={}", id(&code)));
-    assert_eq!(state.get("/v1/coupons/HALF")["valid"], false);
+    let half = state.get("/v1/coupons/HALF");
+    assert_eq!(
+        (&half["valid"], &half["times_redeemed"]),
+        (&json!(false), &json!(2)),
+        "{half}"
+    );
     let error = state.refused(400, "POST", "/v1/customers", "coupon=HALF");
     assert_eq!(error["code"], "coupon_expired");
     let gone = state.delete(&format!("{path}/discount"));

@@ -9,5 +9,7 @@
 mod calls;
 mod catalogue;
 mod deliveries;
+mod payments;
+mod samples;
 mod support;
 mod wire;
