@@ -23,14 +23,22 @@ pub fn load(path: &Path) -> io::Result<Option<State>> {
     Ok(Some(state))
 }
 
+/// A state as the file holds it.
+///
+/// # Errors
+/// It cannot be said in JSON.
+pub fn bytes(state: &State) -> io::Result<Vec<u8>> {
+    serde_json::to_vec(state).map_err(io::Error::other)
+}
+
 /// Writes a state. A reader finds the old one or the new one, never half of one.
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn save(state: &State, path: &Path) -> io::Result<()> {
+pub fn write(bytes: &[u8], path: &Path) -> io::Result<()> {
     let beside = path.with_extension("new");
     let mut file = fs::File::create(&beside)?;
-    file.write_all(&serde_json::to_vec(state).map_err(io::Error::other)?)?;
+    file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&beside, path)
 }

@@ -51,6 +51,7 @@ pub mod webhooks;
 pub mod wire;
 
 pub use engine::{Admission, Exit};
+pub use families::webhook_endpoints::NewEndpoint;
 pub use server::{Running, Sandbox};
 pub use state::{Settings, State};
 pub use wire::call::{Call, Reply};

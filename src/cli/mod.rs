@@ -20,6 +20,7 @@ mod openapi;
 mod output;
 mod plans;
 mod projections;
+mod sandbox;
 mod serve;
 mod tenants;
 mod worker;
@@ -80,6 +81,8 @@ enum Command {
     Worker(worker::Worker),
     /// Serve a fresh ledger with the histories of some tenants, to look around
     Demo(demo::Demo),
+    /// Answer like Stripe, to rehearse and to test against
+    Sandbox(sandbox::Sandbox),
     /// Write a configuration file and an env file, make the ledger and its first key
     Init(init::Init),
     /// Bring the tables up to date
@@ -223,6 +226,7 @@ async fn dispatch(command: Command, shared: &Shared) -> Result<Exit, Failure> {
         Command::Serve(command) => serve::run(command, shared).await,
         Command::Worker(command) => worker::run(command, shared).await,
         Command::Demo(command) => demo::run(command, shared).await,
+        Command::Sandbox(command) => sandbox::run(command, shared).await,
         Command::Init(command) => init::run(command, shared).await,
         Command::Migrate(command) => migrate::run(command, shared).await,
         Command::Config(command) => config::run(command, shared),
@@ -254,7 +258,7 @@ mod tests {
         let command = Cli::command();
         let mut names: Vec<_> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
         names.sort();
-        let wanted = "completions config demo doctor events inbox init keys man migrate openapi plans projections serve tenants worker";
+        let wanted = "completions config demo doctor events inbox init keys man migrate openapi plans projections sandbox serve tenants worker";
         assert_eq!(names.join(" "), wanted);
     }
 }

@@ -61,11 +61,18 @@ fn set_faults(state: &mut State, request: &Request) -> Outcome {
     Ok(Answer::Raw(json!({ "set": set })))
 }
 
+impl State {
+    /// Sets a fault outside any call: the same as `POST /_sandbox/faults`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn set_fault(&mut self, given: &Value) -> Result<Value, ApiError> {
+        set_fault(self, given)
+    }
+}
+
 /// Sets a fault, or does at once what is done at once.
-///
-/// # Errors
-/// What is wrong with it.
-pub(super) fn set_fault(state: &mut State, given: &Value) -> Result<Value, ApiError> {
+fn set_fault(state: &mut State, given: &Value) -> Result<Value, ApiError> {
     let fault = faults::read(given).map_err(bad)?;
     #[expect(
         clippy::wildcard_enum_match_arm,

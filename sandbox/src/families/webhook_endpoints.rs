@@ -92,6 +92,23 @@ pub fn add(state: &mut State, new: &NewEndpoint<'_>) -> Result<Value, ApiError> 
     Ok(shown)
 }
 
+impl State {
+    /// Makes an endpoint outside any call.
+    ///
+    /// # Errors
+    /// Too many, or a URL that is none.
+    pub fn add_endpoint(&mut self, new: &NewEndpoint<'_>) -> Result<Value, ApiError> {
+        add(self, new)
+    }
+
+    /// The newest secret of the endpoint at this URL.
+    #[must_use]
+    pub fn secret_of(&self, url: &str) -> Option<String> {
+        let endpoint = self.all(&ENDPOINT).find(|endpoint| endpoint["url"] == url)?;
+        secrets(endpoint, self.now()).into_iter().next()
+    }
+}
+
 /// Whether an endpoint is told of events of this type.
 #[must_use]
 pub fn wants(endpoint: &Value, kind: &str) -> bool {
@@ -130,7 +147,7 @@ pub fn roll(state: &mut State, id: &str, secret: Option<&str>, overlap_seconds: 
     Ok(secret)
 }
 
-fn check_url(url: &str) -> Result<(), ApiError> {
+pub(super) fn check_url(url: &str) -> Result<(), ApiError> {
     if url.starts_with("http://") || url.starts_with("https://") {
         return Ok(());
     }
@@ -201,6 +218,15 @@ fn delete(state: &mut State, request: &Request) -> Outcome {
 }
 
 fn index(state: &mut State, request: &Request) -> Outcome {
-    let listed = list(state, &ENDPOINT, &request.params(), "/v1/webhook_endpoints", |_| true)?;
+    let listed = list(
+        state,
+        &ENDPOINT,
+        &request.params(),
+        "/v1/webhook_endpoints",
+        |endpoint| {
+            // Destinations are listed by /v2.
+            endpoint.get("_destination").is_none()
+        },
+    )?;
     Ok(listed.into())
 }

@@ -27,32 +27,27 @@ const BODY_BYTES_MAX: usize = 1 << 20;
 const CONNECTIONS_MAX: usize = 512;
 /// Longest wait for the head of a request.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(30);
-/// How often work of the sandbox-wide clock is looked for when nobody calls.
-const TICK: Duration = Duration::from_millis(200);
+/// Pause after a connection could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Accepts until told to stop.
 pub(super) async fn serve(sandbox: Sandbox, listener: TcpListener, mut stopped: watch::Receiver<bool>) {
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let mut tick = tokio::time::interval(TICK);
     loop {
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
             return;
         };
-        let stream = loop {
-            tokio::select! {
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => break stream,
-                    // Out of descriptors: the next tick may find one free.
-                    Err(error) => {
-                        tracing::warn!(%error, "the sandbox could not accept a connection");
-                        tick.tick().await;
-                    }
-                },
-                _ = tick.tick() => {
-                    sandbox.state().run_due();
-                    sandbox.wake();
-                }
-                _ = stopped.changed() => return,
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stopped.changed() => return,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            // Out of descriptors: soon one may be free.
+            Err(error) => {
+                tracing::warn!(%error, "the sandbox could not accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
             }
         };
         let (sandbox, mut stopped) = (sandbox.clone(), stopped.clone());

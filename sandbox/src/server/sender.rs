@@ -28,7 +28,12 @@ pub(super) async fn deliver(sandbox: Sandbox, mut stopped: watch::Receiver<bool>
     let client: Http = Client::builder(TokioExecutor::new()).build_http();
     let mut under_way = JoinSet::new();
     loop {
-        let ready = sandbox.state().take_ready();
+        let ready = {
+            let mut state = sandbox.state();
+            // Also when nobody calls, work whose time has come is done.
+            state.run_due();
+            state.take_ready()
+        };
         for outgoing in ready {
             under_way.spawn(attempt(sandbox.clone(), client.clone(), outgoing));
         }

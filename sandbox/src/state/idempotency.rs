@@ -25,7 +25,14 @@ struct Kept {
 
 /// The keys that are known.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Keys(BTreeMap<String, Kept>);
+pub struct Keys {
+    kept: BTreeMap<String, Kept>,
+    /// Old keys are swept out when there are so many.
+    sweep_at: usize,
+}
+
+/// Fewest keys that are worth a sweep.
+const SWEEP_MIN: usize = 1_024;
 
 /// What a key means for a call.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,15 +53,19 @@ impl Keys {
             let message = format!("Idempotency keys have up to {KEY_CHARS_MAX} characters.");
             return Err(ApiError::idempotency(message));
         }
-        self.0.retain(|_, kept| kept.since + REMEMBERED_SECONDS > now);
-        let Some(kept) = self.0.get(key) else {
+        let known = |kept: &Kept| kept.since + REMEMBERED_SECONDS > now;
+        if self.kept.len() >= self.sweep_at.max(SWEEP_MIN) {
+            self.kept.retain(|_, kept| known(kept));
+            self.sweep_at = self.kept.len() * 2;
+        }
+        let Some(kept) = self.kept.get(key).filter(|kept| known(kept)) else {
             let kept = Kept {
                 hash: hash.to_owned(),
                 since: now,
                 request_id: request_id.to_owned(),
                 result: None,
             };
-            self.0.insert(key.to_owned(), kept);
+            self.kept.insert(key.to_owned(), kept);
             return Ok(Meaning::New);
         };
         if kept.hash != hash {
@@ -80,12 +91,12 @@ impl Keys {
 
     /// Keeps the result; nothing is kept when execution had not begun.
     pub fn leave(&mut self, key: &str, result: Option<(u16, &[u8])>) {
-        match (self.0.get_mut(key), result) {
+        match (self.kept.get_mut(key), result) {
             (Some(kept), Some((status, body))) => {
                 kept.result = Some((status, String::from_utf8_lossy(body).into_owned()));
             }
             (Some(_), None) => {
-                self.0.remove(key);
+                self.kept.remove(key);
             }
             (None, _) => {}
         }
@@ -93,7 +104,7 @@ impl Keys {
 
     /// Calls that a stop interrupted are running no more.
     pub(crate) fn forget_running(&mut self) {
-        self.0.retain(|_, kept| kept.result.is_some());
+        self.kept.retain(|_, kept| kept.result.is_some());
     }
 }
 

@@ -92,6 +92,7 @@ pub struct State {
     pub(crate) journal: Journal,
     pub(crate) keys: Keys,
     pub(crate) faults: Faults,
+    pub(crate) revision: u64,
     #[serde(skip)]
     pub(crate) step: Step,
 }
@@ -111,10 +112,17 @@ impl State {
             journal: Journal::default(),
             keys: Keys::default(),
             faults: Faults::default(),
+            revision: 0,
             step: Step::default(),
         };
         families::set_up(&mut state);
         state
+    }
+
+    /// A number that is another one after anything has changed.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision
     }
 
     // ---- objects -------------------------------------------------------------------------------------

@@ -63,6 +63,7 @@ impl State {
     /// The step ended well: its events leave, in the order in which they were emitted.
     pub(crate) fn commit(&mut self) -> Done {
         let step = std::mem::take(&mut self.step);
+        self.revision += 1;
         let made = self.objects.made();
         let mut events = Vec::new();
         let first = step.events.first().map_or(0, |event| event.created);

@@ -344,6 +344,7 @@ impl State {
     /// Notes how an attempt ended: a status, or why there is none. Anything but 2xx is tried again.
     pub fn delivered(&mut self, outgoing: &Outgoing, outcome: Result<u16, String>) {
         let mut delivery = outgoing.delivery.clone();
+        self.revision += 1;
         self.landed(&delivery);
         delivery.attempts += 1;
         let good = matches!(outcome, Ok(200..=299));

@@ -124,6 +124,7 @@ fn a_declined_card_leaves_its_charge_and_answers_402() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "the life of some methods, told in order")]
 fn methods_are_attached_listed_and_detached() {
     let mut state = fresh();
     let customer = id(&state.post(
@@ -360,6 +361,7 @@ fn a_debit_settles_later_or_fails() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "each way a refund can end, told in order")]
 fn refunds_go_come_back_or_wait() {
     let mut state = fresh();
     let intent = paid(&mut state, "pm_card_visa", 1000);

@@ -6,6 +6,7 @@ mod demo;
 mod documented;
 mod hostile;
 mod offline;
+mod sandbox;
 mod secrets;
 
 use std::process::Output;
