@@ -160,6 +160,10 @@ fn lists_page_both_ways() {
     loop {
         let page = state.get(&path);
         walked.extend(shown(&page));
+        assert!(
+            walked.len() <= ids.len() && !shown(&page).is_empty(),
+            "the walk does not end"
+        );
         if page["has_more"] == false {
             break;
         }
