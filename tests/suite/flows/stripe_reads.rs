@@ -289,8 +289,8 @@ async fn a_payout_is_told_movement_by_movement_and_each_once() {
             .await;
         asking.answered().await;
         let log = asking.world.log().await;
-        let movement = "stripe_object.balance_transaction_recorded";
-        let recorded: Vec<_> = log.iter().filter(|event| event.event_type == movement).collect();
+        // Whatever the second reading is called on the log, it must not be there.
+        let recorded: Vec<_> = log.iter().filter(|event| event.stream.starts_with("txn_")).collect();
         assert_eq!(recorded.len(), 120, "{:?}", store.kind);
         asking.close().await;
     }
