@@ -13,7 +13,7 @@
 //! - [`families`]: the objects, one file per family, in one table.
 //! - [`webhooks`]: the queue of deliveries, payloads, signatures.
 //! - [`faults`]: what goes wrong on demand.
-//! - [`file`]: the whole state in a file and back.
+//! - [`mod@file`]: the whole state in a file and back.
 //! - [`server`]: sockets, and the task that delivers.
 //!
 //! # How to add a family

@@ -14,7 +14,7 @@ use crate::failpoint;
 
 /// Frames after which the log is copied into the database: SQLite's own number, 4 MB of pages. More makes reads slow
 /// and the next start long, fewer sync more often.
-const FRAMES_MAX: u64 = 4_000;
+const FRAMES_MAX: u64 = 1_000;
 /// Bytes of the file's header; its page size is at 8, its two salts at 16.
 const HEADER: usize = 32;
 /// Bytes before the page of a frame; the salts are at 8.

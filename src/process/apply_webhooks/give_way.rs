@@ -87,7 +87,7 @@ fn next(stand: Stand, presses: bool, turns: Turns, now: Instant) -> Stand {
         Stand::Held(since) if presses && now < since + turns.hold => stand,
         Stand::Held(_) if presses => Stand::Working(now + turns.work),
         Stand::Free | Stand::Working(_) if presses => Stand::Held(now),
-        _ => Stand::Free,
+        Stand::Free | Stand::Held(_) | Stand::Working(_) => Stand::Free,
     }
 }
 
