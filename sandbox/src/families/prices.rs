@@ -1,6 +1,6 @@
 //! Prices: one-off, recurring, tiered, metered.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::plans;
 use super::products::{self, PRODUCT};
@@ -8,6 +8,7 @@ use super::{Family, Route};
 use crate::list_params;
 use crate::shape::list::list;
 use crate::shape::read::text;
+use crate::shape::render::Downgrade;
 use crate::state::State;
 use crate::state::store::Kind;
 use crate::wire::call::{Outcome, Request};
@@ -59,8 +60,21 @@ pub const FAMILY: Family = Family {
             update,
         ),
     ],
+    downgrades: &[Downgrade {
+        before: "2025-03-31",
+        object: "price",
+        apply: older,
+    }],
     ..Family::EMPTY
 };
+
+/// A recurring price said how usage is added up.
+fn older(_: &State, price: &mut Map<String, Value>) {
+    if let Some(recurring) = price.get_mut("recurring").and_then(Value::as_object_mut) {
+        let usage = (recurring.get("usage_type") == Some(&json!("metered"))).then_some("sum");
+        recurring.insert("aggregate_usage".to_owned(), json!(usage));
+    }
+}
 
 const INTERVALS: &[&str] = &["day", "week", "month", "year"];
 
