@@ -26,7 +26,7 @@ struct Turns {
 /// as long as acknowledging needs to beat single inserts, and no longer.
 const fn turns(store: StoreKind) -> Turns {
     let (hold, work) = match store {
-        StoreKind::Sqlite => (600, 1_000),
+        StoreKind::Sqlite => (300, 1_000),
         StoreKind::Postgres => (4_000, 400),
     };
     Turns {

@@ -27,9 +27,10 @@ fn passing(name: &str) -> u32 {
     }
 }
 
-/// How many deliveries it takes to pass there twice: outcomes are written in groups of up to 256.
+/// How many deliveries it takes to pass there twice: appends and outcomes are written in groups of up to 256.
 fn deliveries(name: &str) -> usize {
-    if name.starts_with("settle.") { 300 } else { 40 }
+    let in_groups = name.starts_with("settle.") || name.starts_with("append.");
+    if in_groups { 300 } else { 40 }
 }
 
 /// One failpoint: run into it, start again, repeat what was not answered, look.
