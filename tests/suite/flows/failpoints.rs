@@ -27,11 +27,9 @@ fn passing(name: &str) -> u32 {
     }
 }
 
-/// How many deliveries it takes to pass there twice: appends and outcomes are written in groups of up to 256.
-fn deliveries(name: &str) -> usize {
-    let in_groups = name.starts_with("settle.") || name.starts_with("append.");
-    if in_groups { 300 } else { 40 }
-}
+/// So many deliveries pass every place twice: appends, outcomes and rows of views are written in groups of up to 256, and
+/// what comes within a tenth of a second shares one.
+const DELIVERIES: usize = 300;
 
 /// One failpoint: run into it, start again, repeat what was not answered, look.
 async fn kill_at(store: TestStore, name: &str) {
@@ -43,7 +41,7 @@ async fn kill_at(store: TestStore, name: &str) {
     assert_eq!(first.ended().await, Some(0), "{}", first.log());
     let launch = launch.with("SUBLEDGER_FAILPOINT", &format!("{name}:{}", passing(name)));
     let mut server = launch.start().await;
-    let senders = Senders::new(vec![server.address.clone()], deliveries(name));
+    let senders = Senders::new(vec![server.address.clone()], DELIVERIES);
     let tasks: Vec<_> = (0..4).map(|_| tokio::spawn(Arc::clone(&senders).send())).collect();
     if name.starts_with("rebuild.") {
         while senders.answered.load(Ordering::SeqCst) < 40 {

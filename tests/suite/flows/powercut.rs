@@ -48,7 +48,9 @@ pub(super) async fn send(server: &Server, numbers: Range<usize>) -> Sent {
     let sent = Mutex::new(Sent::new());
     let next = Mutex::new(numbers);
     let sender = || async {
-        let mut connection = Connection::open(&server.address).await.expect("a connection");
+        let Ok(mut connection) = Connection::open(&server.address).await else {
+            return;
+        };
         loop {
             let Some(number) = next.lock().expect("the next").next() else {
                 return;

@@ -86,6 +86,12 @@ impl Trace {
         all.into_iter().map(str::to_owned).collect()
     }
 
+    /// Has strace made a call fail by now?
+    pub(crate) fn has_injected(&self) -> bool {
+        let text = std::fs::read(&self.file).unwrap_or_default();
+        String::from_utf8_lossy(&text).contains("(INJECTED)")
+    }
+
     /// The lines of the trace, when the process has ended and strace has seen it.
     pub(crate) fn lines(&self, pid: u32) -> impl Iterator<Item = String> {
         let begin = Instant::now();
