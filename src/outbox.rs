@@ -1,7 +1,8 @@
 //! Intended effects: claimed under a lease, performed by a worker, settled under the same fence.
 //!
 //! Rows are written by the append that decided the effect. A worker that lost its lease cannot settle: every write
-//! repeats the fence it claimed with. A row left in `sending` by a crash becomes due again at its `next_at`.
+//! repeats the fence it claimed with. A row left in `sending` by a crash becomes due again at its `next_at`,
+//! or when the next holder of the part takes it over.
 
 pub mod due;
 mod postgres;
@@ -115,6 +116,20 @@ pub async fn claim(
         .await?;
     claimed.sort_by_key(|effect| (effect.position, effect.outbox_id));
     Ok(claimed)
+}
+
+/// Makes due what a holder of the part before `fence` had claimed and not settled: it can settle no more, so nobody waits
+/// for it. Only for kinds that may be performed again at once. Gives how many there were.
+pub async fn take_over(db: &Db, part: u32, fence: u64, kind: &'static str, now: Timestamp) -> Result<u64, DbError> {
+    db.write(part, move |conn| {
+        Box::pin(async move {
+            match conn {
+                Conn::Sqlite(conn) => sqlite::take_over(conn, part, kind, fence, now).await,
+                Conn::Postgres(conn) => postgres::take_over(conn, part, kind, fence, now).await,
+            }
+        })
+    })
+    .await
 }
 
 /// Settles a claimed effect; false when the fence is no longer the one it was claimed with.

@@ -18,6 +18,9 @@ pub(crate) const CLAIM: &str = "update outbox o set state = 'sending', fence = $
      returning o.part, o.outbox_id, o.kind, o.body::text, o.cause_event_id, o.position, o.state, o.attempts, \
      o.next_at, o.fence, o.result::text";
 
+const TAKE_OVER: &str = "update outbox set state = 'due', next_at = $4 \
+     where part = $1 and kind = $2 and fence < $3 and state = 'sending'";
+
 pub(crate) const SETTLE: &str = "update outbox set state = $4, result = $5::json, next_at = $6, \
      done_at = case when $4 in ('done', 'failed') then $7::timestamptz end \
      where part = $1 and outbox_id = $2 and fence = $3 and state = 'sending'";
@@ -64,6 +67,18 @@ pub(super) async fn claim(
         .bind(retry_at.to_chrono())
         .bind(i64::from(limit));
     query.fetch_all(conn).await?.iter().map(effect).collect()
+}
+
+pub(super) async fn take_over(
+    conn: &mut PgConnection,
+    part: u32,
+    kind: &str,
+    fence: u64,
+    now: Timestamp,
+) -> Result<u64, DbError> {
+    let query = sqlx::query(TAKE_OVER).bind(part_to_sql(part)?).bind(kind);
+    let query = query.bind(position_to_sql(fence)?).bind(now.to_chrono());
+    Ok(query.execute(conn).await?.rows_affected())
 }
 
 pub(super) async fn settle(

@@ -16,6 +16,9 @@ const CLAIM: &str = "update outbox set state = 'sending', fence = ?2, attempts =
      and (fence is null or fence <= ?2) \
      returning part, outbox_id, kind, body, cause_event_id, position, state, attempts, next_at, fence, result";
 
+const TAKE_OVER: &str = "update outbox set state = 'due', next_at = ?4 \
+     where part = ?1 and kind = ?2 and fence < ?3 and state = 'sending'";
+
 const SETTLE: &str = "update outbox set state = ?4, result = ?5, next_at = ?6, \
      done_at = case when ?4 in ('done', 'failed') then ?7 end \
      where part = ?1 and outbox_id = ?2 and fence = ?3 and state = 'sending'";
@@ -57,6 +60,18 @@ pub(super) async fn claim(
     let query = sqlx::query(CLAIM).bind(part).bind(position_to_sql(fence)?).bind(kinds);
     let query = query.bind(now.micros()).bind(retry_at.micros()).bind(limit);
     query.fetch_all(conn).await?.iter().map(effect).collect()
+}
+
+pub(super) async fn take_over(
+    conn: &mut SqliteConnection,
+    part: u32,
+    kind: &str,
+    fence: u64,
+    now: Timestamp,
+) -> Result<u64, DbError> {
+    let query = sqlx::query(TAKE_OVER).bind(part).bind(kind);
+    let query = query.bind(position_to_sql(fence)?).bind(now.micros());
+    Ok(query.execute(conn).await?.rows_affected())
 }
 
 pub(super) async fn settle(

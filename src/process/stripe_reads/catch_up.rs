@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use aggregates::ids::StripeEventId;
 use aggregates::time::Timestamp;
 use bytes::Bytes;
+use projections::db::DbError;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -98,18 +99,18 @@ impl Reads {
 
     /// Stores the events of a page that have no receipt. Their bytes are kept as Stripe wrote them.
     async fn record(&self, source: &str, answer: &Answer) -> Result<u64, Unanswered> {
-        let Ok(page) = serde_json::from_slice::<Page<'_>>(&answer.body) else {
-            return Ok(0);
-        };
+        let page: Page<'_> = serde_json::from_slice(&answer.body)
+            .map_err(|error| DbError::bug(format!("a page of events cannot be cut into events: {error}")))?;
         let mut missing = 0;
         for event in page.data {
             let named = serde_json::from_str::<Named>(event.get()).ok();
-            let Some(id) = named.and_then(|named| StripeEventId::parse(&named.id).ok()) else {
-                continue;
-            };
+            let id = named.and_then(|named| StripeEventId::parse(&named.id).ok());
             self.counters.events_seen.fetch_add(1, Ordering::Relaxed);
-            let key = ReceiptKey::new(source, id);
-            if self.receipts.find(&key).await?.is_some() {
+            // One without an id of its own is stored under the digest of its bytes, as a webhook without one is.
+            let key = id.map(|id| ReceiptKey::new(source, id));
+            if let Some(key) = &key
+                && self.receipts.find(key).await?.is_some()
+            {
                 continue;
             }
             let body = Bytes::copy_from_slice(event.get().as_bytes());
@@ -120,7 +121,11 @@ impl Reads {
             if received == Received::Stored {
                 missing += 1;
                 self.counters.events_missing.fetch_add(1, Ordering::Relaxed);
-                tracing::info!(receipt.key = %key, "an event no webhook brought was found in Stripe's list");
+                let key = key.map(|key| key.to_string());
+                tracing::info!(
+                    receipt.key = key,
+                    "an event no webhook brought was found in Stripe's list"
+                );
             }
         }
         Ok(missing)

@@ -196,7 +196,16 @@ impl Reads {
             }
             walk.recorded();
         }
-        Ok(())
+        if walk.is_finished() {
+            return Ok(());
+        }
+        // Its rest is not recorded, so the question is not answered. What is, is found to be a duplicate next time.
+        Err(GatewayError::Transient(Delay {
+            reason: format!("a list of more than {PAGES_MAX} pages; please report it"),
+            status: None,
+            retry_after: None,
+        })
+        .into())
     }
 
     async fn store(&self, body: Bytes) -> Result<(), Unanswered> {

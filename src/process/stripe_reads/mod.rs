@@ -162,8 +162,9 @@ impl Reads {
     }
 
     async fn fetch_loop(self: Arc<Self>) {
+        let mut taken_over = BTreeMap::new();
         loop {
-            match self.look().await {
+            match self.look(&mut taken_over).await {
                 Ok(true) => {}
                 Ok(false) => tokio::time::sleep(LOOK_EVERY).await,
                 Err(error) => {
@@ -174,9 +175,24 @@ impl Reads {
         }
     }
 
+    /// What a process that ended had claimed is asked by whoever holds the part after it.
+    async fn take_over(&self, held: &BTreeMap<u32, u64>, before: &mut BTreeMap<u32, u64>) -> Result<(), DbError> {
+        before.retain(|part, fence| held.get(part) == Some(fence));
+        for (part, fence) in held {
+            if !before.contains_key(part) {
+                // Old enough to be asked at once.
+                let ripe = self.clock.now().plus_seconds(-SHARE_SECONDS);
+                outbox::take_over(&self.db, *part, *fence, FETCH_KIND, ripe).await?;
+                before.insert(*part, *fence);
+            }
+        }
+        Ok(())
+    }
+
     /// Asks what is due; tells whether there was something.
-    async fn look(&self) -> Result<bool, DbError> {
+    async fn look(&self, taken_over: &mut BTreeMap<u32, u64>) -> Result<bool, DbError> {
         let held = self.held();
+        self.take_over(&held, taken_over).await?;
         if let Some(client) = &self.client {
             client
                 .limits()

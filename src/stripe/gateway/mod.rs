@@ -15,9 +15,9 @@ pub mod retry;
 use std::fmt;
 use std::sync::Arc;
 
+pub use aggregates::ids::IntentId;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 pub use self::answer::{Answer, Delay, GatewayError, Loss, Refusal};
 pub use self::call::Call;
@@ -27,16 +27,6 @@ pub use self::read::{Listing, ObjectKind, PAGE_MAX, Page, Read};
 pub const INTENT_KEY: &str = "subledger_intent";
 /// The metadata key that names the tenant on customers and subscriptions.
 pub const TENANT_KEY: &str = "tenant_id";
-
-/// The `...Requested` event a call carries out; its text is the idempotency key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct IntentId(pub Uuid);
-
-impl fmt::Display for IntentId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.hyphenated().fmt(f)
-    }
-}
 
 /// The Stripe account a request is made for: the key's own, or one connected to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

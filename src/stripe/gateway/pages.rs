@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::{Answer, GatewayError, Listing, OnAccount, Page, Read, StripeGateway};
+use super::{Answer, Delay, GatewayError, Listing, OnAccount, Page, Read, StripeGateway};
 
 /// Which way a walk goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +63,7 @@ impl Walk {
             page: self.page.clone(),
         };
         let mut answer = gateway.read(account, &question).await?;
+        self.check(&answer)?;
         if self.way == Way::Newer
             && let Some(Value::Array(rows)) = answer.object.get_mut("data")
         {
@@ -75,6 +76,25 @@ impl Walk {
             .and_then(Value::as_str);
         self.read = Some((edge.map(Into::into), answer.has_more()));
         Ok(Some(answer))
+    }
+
+    /// A page that is none, or leads nowhere, must not look like the end of the list: what follows would never be read.
+    fn check(&self, answer: &Answer) -> Result<(), GatewayError> {
+        let rows = answer.object.get("data").and_then(Value::as_array);
+        let reason = match rows.map(|rows| rows.last()) {
+            None => "a list without its objects",
+            Some(Some(last)) if answer.has_more() => match last.get("id").and_then(Value::as_str) {
+                None => "a list goes on behind an object without id",
+                Some(id) if self.cursor() == Some(id) => "a list goes on where it was",
+                Some(_) => return Ok(()),
+            },
+            Some(_) => return Ok(()),
+        };
+        Err(GatewayError::Transient(Delay {
+            reason: reason.to_owned(),
+            status: Some(answer.status),
+            retry_after: None,
+        }))
     }
 
     /// Everything on the page is recorded: the next one is due.
@@ -108,5 +128,84 @@ impl Walk {
     #[must_use]
     pub const fn is_finished(&self) -> bool {
         self.finished
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use futures::FutureExt;
+    use futures::future::BoxFuture;
+    use serde_json::json;
+
+    use super::*;
+    use crate::stripe::gateway::{Call, IntentId, Refusal, RequestHash};
+
+    /// Gives the same page whatever is asked.
+    struct Stuck(Value);
+
+    impl StripeGateway for Stuck {
+        fn call<'a>(
+            &'a self,
+            _: &'a OnAccount,
+            _: IntentId,
+            _: &'a Call,
+        ) -> BoxFuture<'a, Result<Answer, GatewayError>> {
+            std::future::ready(Err(GatewayError::Permanent(Refusal::unsent("none", "it only reads")))).boxed()
+        }
+
+        fn read<'a>(&'a self, _: &'a OnAccount, _: &'a Read) -> BoxFuture<'a, Result<Answer, GatewayError>> {
+            let answer = Answer {
+                object: self.0.clone(),
+                body: Bytes::new(),
+                status: 200,
+                request_id: None,
+                replayed: false,
+                api_version: None,
+                stripe_time: None,
+            };
+            std::future::ready(Ok(answer)).boxed()
+        }
+
+        fn hash(&self, _: IntentId, _: &Call) -> RequestHash {
+            RequestHash([0; 32])
+        }
+    }
+
+    fn events() -> Listing {
+        Listing::Events {
+            types: Vec::new(),
+            since: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_page_of_a_list_is_not_its_end() {
+        for (object, after) in [
+            (json!({}), None),
+            (json!({"object": "event", "id": "evt_1"}), None),
+            (json!({"data": {}}), None),
+            (json!({"data": [{"object": "event"}], "has_more": true}), None),
+            (json!({"data": [{"id": "evt_1"}], "has_more": true}), Some("evt_1")),
+        ] {
+            let mut walk = Walk::older(events(), after);
+            let read = walk.read(&Stuck(object.clone()), &OnAccount::own()).await;
+            assert!(matches!(read, Err(GatewayError::Transient(_))), "{object}: {read:?}");
+            walk.recorded();
+            assert!(!walk.is_finished(), "{object}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_last_page_is_the_one_that_says_so() {
+        for object in [
+            json!({"data": []}),
+            json!({"data": [{"id": "evt_1"}], "has_more": false}),
+        ] {
+            let mut walk = Walk::older(events(), None);
+            assert!(walk.read(&Stuck(object), &OnAccount::own()).await.unwrap().is_some());
+            walk.recorded();
+            assert!(walk.is_finished());
+        }
     }
 }

@@ -272,7 +272,7 @@ fn calls(stage: &Stage, dice: &mut Seeded, count: usize) -> Vec<(IntentId, Call)
             5 => Call::ResumeCollection { subscription },
             _ => Call::WithdrawCancellation { subscription },
         };
-        calls.push((IntentId(Uuid::now_v7()), call));
+        calls.push((IntentId::new(Uuid::now_v7()), call));
     }
     calls
 }

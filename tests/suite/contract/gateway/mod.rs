@@ -99,7 +99,7 @@ async fn stages() -> Vec<Stage> {
 }
 
 fn intent() -> IntentId {
-    IntentId(Uuid::now_v7())
+    IntentId::new(Uuid::now_v7())
 }
 
 const OWN: OnAccount = OnAccount::own();

@@ -345,7 +345,7 @@ fn rows() -> Vec<(Call, &'static str, &'static str)> {
 async fn every_call_is_written_as_stripe_reads_it() {
     let server = Loopback::start().await;
     let client = client(&server.base(), TransportKind::Pooled);
-    let one = IntentId(Uuid::from_u128(1));
+    let one = IntentId::new(Uuid::from_u128(1));
     for (call, wanted, form) in rows() {
         // Whether this Stripe knows the object does not matter here.
         let _ = client.call(&OWN, one, &call).await;

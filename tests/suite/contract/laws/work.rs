@@ -36,6 +36,34 @@ fn done(state: State) -> Settlement {
     }
 }
 
+/// 1. A process claims an effect and ends; its next start holds the part under a higher fence.
+/// 2. It takes over what was claimed before, which is due at once, and nothing of its own or of another kind.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_process_had_claimed_is_due_again_for_the_next_holder() {
+    for store in support::stores().await {
+        let db = open(&store).await;
+        let (part, effect) = with_effect(&db).await;
+        let long = now().plus_seconds(300);
+        let claimed = outbox::claim(&db, part, 3, &["fetch"], now(), long, 10).await.unwrap();
+        assert_eq!(claimed.len(), 1);
+        let take = |fence, kind| outbox::take_over(&db, part, fence, kind, now());
+        assert_eq!(
+            (take(3, "fetch").await.unwrap(), take(4, "other").await.unwrap()),
+            (0, 0)
+        );
+        let none = outbox::claim(&db, part, 4, &["fetch"], now(), long, 10).await.unwrap();
+        assert!(none.is_empty(), "it is left to its process until then");
+        assert_eq!(take(4, "fetch").await.unwrap(), 1);
+        let again = outbox::claim(&db, part, 4, &["fetch"], now(), long, 10).await.unwrap();
+        assert_eq!((again[0].outbox_id, again[0].attempts), (effect, 2));
+        let late = outbox::settle(&db, part, effect, 3, done(State::Done), now())
+            .await
+            .unwrap();
+        assert!(!late, "the process that ended settles no more");
+        db.close().await;
+    }
+}
+
 /// 1. Worker A takes the lease and claims the effect, then is stopped past the end of its lease.
 /// 2. Worker B takes the lease over, with a higher fence, and claims the effect again when it is due.
 /// 3. A wakes and settles: refused. B settles: done.
@@ -74,6 +102,8 @@ async fn a_late_worker_is_refused_by_the_fence() {
                 .unwrap()
                 .is_empty()
         );
+        // The same fence takes nothing from itself.
+        assert_eq!(outbox::take_over(&db, part, a.fence, "fetch", now()).await.unwrap(), 0);
         let again = outbox::claim(&db, part, b.fence, &["fetch"], retry_at, retry_at.plus_seconds(60), 10)
             .await
             .unwrap();
