@@ -142,7 +142,8 @@ impl Directory {
             .into_iter()
             .map(|(kind, key)| (self.part(*kind, key), *kind, key.clone(), String::new()));
         let mut found = Vec::with_capacity(keys.len());
-        for (first, rows) in self.by_database(rows)? {
+        for (first, rows) in self.db.by_database(rows, |(part, ..)| *part) {
+            let rows = bound(rows)?;
             found.extend(match self.db.pool_for(first) {
                 Pool::Postgres(pool) => find_postgres(pool, &rows).await?,
                 Pool::Sqlite(pool) => find_sqlite(&mut *pool.acquire().await?, &rows).await?,
@@ -164,7 +165,8 @@ impl Directory {
             .map(|((part, kind, key), value)| (part, kind, key, value));
         let now = self.clock.now();
         let mut held = Vec::new();
-        for (first, rows) in self.by_database(rows)? {
+        for (first, rows) in self.db.by_database(rows, |(part, ..)| *part) {
+            let rows = bound(rows)?;
             held.extend(match self.db.pool_for(first) {
                 Pool::Postgres(pool) => claim_postgres(pool, &rows, now).await?,
                 Pool::Sqlite(_) => self.claim_sqlite(rows, now).await?,
@@ -238,20 +240,12 @@ impl Directory {
             Pool::Postgres(pool) => find_postgres(pool, rows).await,
         }
     }
+}
 
-    /// Rows by the database their part lives in, each with one of its parts.
-    fn by_database(
-        &self,
-        rows: impl Iterator<Item = (u32, Kind, String, String)>,
-    ) -> Result<Vec<(u32, Vec<Row4>)>, DbError> {
-        let count = u32::try_from(self.db.pools().len()).unwrap_or(1).max(1);
-        let mut groups: BTreeMap<u32, Vec<Row4>> = BTreeMap::new();
-        for (part, kind, key, value) in rows {
-            let row = (part_to_sql(part)?, kind.as_str(), key, value);
-            groups.entry(part % count).or_default().push(row);
-        }
-        Ok(groups.into_iter().collect())
-    }
+/// Rows as they are bound.
+fn bound(rows: Vec<(u32, Kind, String, String)>) -> Result<Vec<Row4>, DbError> {
+    let row = |(part, kind, key, value): (u32, Kind, _, _)| Ok((part_to_sql(part)?, kind.as_str(), key, value));
+    rows.into_iter().map(row).collect()
 }
 
 fn sqlite(connection: Conn<'_>) -> Result<&mut SqliteConnection, DbError> {

@@ -126,8 +126,10 @@ impl ReceiptStore {
 
     async fn insert_postgres(&self, rows: &[NewReceipt]) -> Result<Vec<(ReceiptKey, Received)>, DbError> {
         let mut known = Vec::new();
-        for (pool, rows) in self.by_database(rows, |row| row.part) {
-            let Pool::Postgres(pool) = pool else { continue };
+        for (first, rows) in self.db.by_database(rows, |row| row.part) {
+            let Pool::Postgres(pool) = self.db.pool_for(first) else {
+                continue;
+            };
             let inserted = postgres::insert(pool, &rows, &grace(rows.iter().copied())).await?;
             let rest = missing(rows.iter().copied(), &inserted);
             if !rest.is_empty() {
@@ -135,17 +137,6 @@ impl ReceiptStore {
             }
         }
         Ok(known)
-    }
-
-    /// Rows by the database their part lives in; one group unless the ledger is spread over several.
-    fn by_database<'a, T>(&'a self, rows: &'a [T], part: impl Fn(&T) -> u32) -> Vec<(Pool<'a>, Vec<&'a T>)> {
-        let count = u32::try_from(self.db.pools().len()).unwrap_or(1).max(1);
-        let mut groups: BTreeMap<u32, Vec<&'a T>> = BTreeMap::new();
-        for row in rows {
-            groups.entry(part(row) % count).or_default().push(row);
-        }
-        let pool = |(first, rows)| (self.db.pool_for(first), rows);
-        groups.into_iter().map(pool).collect()
     }
 
     async fn note_other_content(&self, key: &ReceiptKey) -> Result<(), DbError> {
@@ -194,9 +185,10 @@ impl ReceiptStore {
                 })
                 .await;
         }
-        for (pool, rows) in self.by_database(&rows, |(part, _)| *part) {
-            let Pool::Postgres(pool) = pool else { continue };
-            let rows: Vec<(u32, &Settlement)> = rows.into_iter().copied().collect();
+        for (first, rows) in self.db.by_database(rows, |(part, _)| *part) {
+            let Pool::Postgres(pool) = self.db.pool_for(first) else {
+                continue;
+            };
             postgres::settle(pool, &rows, now).await?;
         }
         Ok(())
@@ -212,9 +204,8 @@ impl ReceiptStore {
         } else {
             now
         };
-        for (pool, parts) in self.by_database(parts, |part| *part) {
-            let parts: Vec<u32> = parts.into_iter().copied().collect();
-            due.extend(match pool {
+        for (first, parts) in self.db.by_database(parts.iter().copied(), |part| *part) {
+            due.extend(match self.db.pool_for(first) {
                 Pool::Postgres(pool) => postgres::due(pool, &parts, (now, until), limit).await?,
                 Pool::Sqlite(pool) => sqlite::due(pool, (now, until), limit).await?,
             });
@@ -226,9 +217,8 @@ impl ReceiptStore {
     pub async fn bodies(&self, keys: &[ReceiptKey]) -> Result<Vec<Due>, DbError> {
         let keys: Vec<(u32, &ReceiptKey)> = keys.iter().map(|key| (key.part(self.parts()), key)).collect();
         let mut due = Vec::new();
-        for (pool, keys) in self.by_database(&keys, |(part, _)| *part) {
-            let keys: Vec<(u32, &ReceiptKey)> = keys.into_iter().copied().collect();
-            due.extend(match pool {
+        for (first, keys) in self.db.by_database(keys, |(part, _)| *part) {
+            due.extend(match self.db.pool_for(first) {
                 Pool::Postgres(pool) => postgres::bodies(pool, &keys).await?,
                 Pool::Sqlite(pool) => sqlite::bodies(pool, &keys).await?,
             });

@@ -76,8 +76,9 @@ const GIVE_BACK_SQLITE: &str = "update lease set owner = null, expires_at = null
 /// Takes what is free, expired or already ours among `parts`; answers what is held now.
 pub async fn take(db: &Db, parts: &[u32], role: Role, owner: &str, ttl: Duration) -> Result<Vec<Lease>, DbError> {
     let mut held = Vec::new();
-    for group in by_database(db, parts.iter().copied(), |part| *part) {
-        let Some(home) = group.first().copied() else { continue };
+    let mut parts = parts.to_vec();
+    parts.sort_unstable();
+    for (home, group) in db.by_database(parts, |part| *part) {
         let (owner, ttl) = (owner.to_owned(), milliseconds(ttl));
         held.extend(
             db.write(home, move |conn| {
@@ -135,10 +136,7 @@ async fn take_postgres(
 /// Renews; what is missing from the answer was lost to another owner.
 pub async fn renew(db: &Db, held: &[Lease], role: Role, owner: &str, ttl: Duration) -> Result<Vec<Lease>, DbError> {
     let mut kept = Vec::new();
-    for group in by_database(db, held.iter().copied(), |lease| lease.part) {
-        let Some(home) = group.first().map(|lease| lease.part) else {
-            continue;
-        };
+    for (home, group) in db.by_database(sorted(held), |lease| lease.part) {
         let (owner, ttl) = (owner.to_owned(), milliseconds(ttl));
         kept.extend(
             db.write(home, move |conn| {
@@ -178,10 +176,7 @@ async fn renew_group(conn: Conn<'_>, held: &[Lease], role: Role, owner: &str, tt
 
 /// Gives leases back at a clean stop, so that nobody waits for them to expire.
 pub async fn give_back(db: &Db, held: &[Lease], role: Role, owner: &str) -> Result<(), DbError> {
-    for group in by_database(db, held.iter().copied(), |lease| lease.part) {
-        let Some(home) = group.first().map(|lease| lease.part) else {
-            continue;
-        };
+    for (home, group) in db.by_database(sorted(held), |lease| lease.part) {
         let owner = owner.to_owned();
         db.write(home, move |conn| {
             Box::pin(async move {
@@ -233,16 +228,10 @@ fn leases(rows: Vec<(i64, i64)>) -> Result<Vec<Lease>, DbError> {
         .collect()
 }
 
-/// One group a database. Leases only save work, so one statement may renew those of many parts.
-fn by_database<T>(db: &Db, all: impl IntoIterator<Item = T>, part: impl Fn(&T) -> u32) -> Vec<Vec<T>> {
-    let databases = db.pools().len();
-    let mut groups: Vec<Vec<T>> = std::iter::repeat_with(Vec::new).take(databases).collect();
-    for one in all {
-        let at = usize::try_from(part(&one)).unwrap_or(0) % databases;
-        groups[at].push(one);
-    }
-    for group in &mut groups {
-        group.sort_by_key(&part);
-    }
-    groups
+/// In one order, so that two processes cannot wait for each other in a circle. Leases only save work, so one statement may
+/// renew those of many parts.
+fn sorted(held: &[Lease]) -> Vec<Lease> {
+    let mut held = held.to_vec();
+    held.sort_by_key(|lease| lease.part);
+    held
 }

@@ -25,8 +25,8 @@ pub struct Waiting {
 /// Those of `parts` in which effects of `kinds` are due at `now`.
 pub async fn due_parts(db: &Db, parts: &[u32], kinds: &[&str], now: Timestamp) -> Result<Vec<u32>, DbError> {
     let mut due = Vec::new();
-    for (pool, parts) in by_database(db, parts) {
-        match pool {
+    for (first, parts) in db.by_database(parts.iter().copied(), |part| *part) {
+        match db.pool_for(first) {
             Pool::Postgres(pool) => {
                 let parts: Vec<i32> = parts.iter().map(|part| part_to_sql(*part)).collect::<Result<_, _>>()?;
                 let kinds: Vec<&str> = kinds.to_vec();
@@ -49,8 +49,8 @@ pub async fn due_parts(db: &Db, parts: &[u32], kinds: &[&str], now: Timestamp) -
 /// How much of a kind waits in these parts.
 pub async fn waiting(db: &Db, parts: &[u32], kind: &str) -> Result<Waiting, DbError> {
     let mut all = Waiting::default();
-    for (pool, parts) in by_database(db, parts) {
-        let (count, oldest) = match pool {
+    for (first, parts) in db.by_database(parts.iter().copied(), |part| *part) {
+        let (count, oldest) = match db.pool_for(first) {
             Pool::Postgres(pool) => {
                 let parts: Vec<i32> = parts.iter().map(|part| part_to_sql(*part)).collect::<Result<_, _>>()?;
                 let row = sqlx::query(WAITING_POSTGRES)
@@ -74,15 +74,4 @@ pub async fn waiting(db: &Db, parts: &[u32], kind: &str) -> Result<Waiting, DbEr
         all.oldest = [all.oldest, oldest].into_iter().flatten().min();
     }
     Ok(all)
-}
-
-fn by_database<'a>(db: &'a Db, parts: &[u32]) -> Vec<(Pool<'a>, Vec<u32>)> {
-    let count = db.pools().len().max(1);
-    let mut groups: Vec<Vec<u32>> = vec![Vec::new(); count];
-    for part in parts {
-        let at = usize::try_from(*part).unwrap_or(0) % count;
-        groups[at].push(*part);
-    }
-    let used = groups.into_iter().filter(|parts| !parts.is_empty());
-    used.map(|parts| (db.pool_for(parts[0]), parts)).collect()
 }

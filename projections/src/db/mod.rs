@@ -17,6 +17,7 @@ mod value;
 mod wal;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aggregates::plan::Mode;
@@ -177,6 +178,17 @@ impl Db {
             Store::Sqlite(sqlite) => vec![Pool::Sqlite(&sqlite.readers)],
             Store::Postgres(postgres) => postgres.databases.iter().map(|d| Pool::Postgres(&d.pool)).collect(),
         }
+    }
+
+    /// Things that belong to parts, by the database they live in and in the order they came, each group with a part of
+    /// that database; one group unless the ledger is spread over several.
+    pub fn by_database<T>(&self, all: impl IntoIterator<Item = T>, part: impl Fn(&T) -> u32) -> Vec<(u32, Vec<T>)> {
+        let databases = u32::try_from(self.pools().len()).unwrap_or(1).max(1);
+        let mut groups: BTreeMap<u32, Vec<T>> = BTreeMap::new();
+        for one in all {
+            groups.entry(part(&one) % databases).or_default().push(one);
+        }
+        groups.into_iter().collect()
     }
 
     /// Runs `job` in a transaction on the database of `part`; `Ok` means it is durable. An `Err` of the job rolls

@@ -93,6 +93,8 @@ async fn a_delivery_is_durable_with_all_that_proves_it() {
         assert_eq!((receipt.state, receipt.livemode), (State::New, Some(false)));
         assert_eq!(receipt.event_type.as_deref(), Some("invoice.paid"));
         assert_eq!((receipt.received_at, receipt.next_at), (at(5), Some(at(15))));
+        // It is handed over after it was answered; the receiver stops when that is done too.
+        inbox.receiver.stop().await;
         assert_eq!(inbox.handed.lock().unwrap().len(), 1);
         inbox.close().await;
     }
@@ -121,6 +123,7 @@ async fn sixty_four_senders_of_one_event_make_one_receipt() {
             stored += sender.await.unwrap();
         }
         assert_eq!(stored, 20, "{:?}: each event is new once", store.kind);
+        inbox.receiver.stop().await;
         assert_eq!(inbox.handed.lock().unwrap().len(), 20);
         let all = inbox.store.list(&ReceiptFilter::default(), None, 200).await.unwrap();
         assert_eq!(all.len(), 20);
@@ -180,6 +183,7 @@ async fn card_numbers_are_not_stored_and_the_receipt_shows_it() {
         assert_eq!(custody.body_kept(), BodyKept::Masked);
         let again = inbox.receiver.receive(delivery(bytes, 0)).await.unwrap();
         assert_eq!(again, Received::Duplicate, "the digest is that of the original");
+        inbox.receiver.stop().await;
         assert_eq!(
             inbox.handed.lock().unwrap()[0].body,
             kept,
