@@ -64,6 +64,18 @@ pub enum Proration {
     AlwaysInvoice,
 }
 
+impl Proration {
+    /// Stripe's word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CreateProrations => "create_prorations",
+            Self::None => "none",
+            Self::AlwaysInvoice => "always_invoice",
+        }
+    }
+}
+
 /// A discount, by what names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -94,6 +106,23 @@ pub enum Feedback {
     LowQuality,
     /// Something else.
     Other,
+}
+
+impl Feedback {
+    /// Stripe's word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TooExpensive => "too_expensive",
+            Self::MissingFeatures => "missing_features",
+            Self::SwitchedService => "switched_service",
+            Self::Unused => "unused",
+            Self::CustomerService => "customer_service",
+            Self::TooComplex => "too_complex",
+            Self::LowQuality => "low_quality",
+            Self::Other => "other",
+        }
+    }
 }
 
 /// What is paused.
@@ -137,6 +166,18 @@ pub enum RefundReason {
     Fraudulent,
     /// The customer asked for it.
     RequestedByCustomer,
+}
+
+impl RefundReason {
+    /// Stripe's word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Duplicate => "duplicate",
+            Self::Fraudulent => "fraudulent",
+            Self::RequestedByCustomer => "requested_by_customer",
+        }
+    }
 }
 
 /// What a billing portal page opens with.

@@ -3,10 +3,11 @@
 //! A call can be written down and read back: the outbox keeps it until it is settled.
 
 use aggregates::ids::{
-    ChargeId, CheckoutSessionId, CouponId, CustomerId, InvoiceId, ItemId, PaymentIntentId, PaymentMethodId, PriceId,
-    ScheduleId, SubscriptionId, TenantId,
+    ChargeId, CheckoutSessionId, CustomerId, InvoiceId, ItemId, PaymentIntentId, PaymentMethodId, PriceId, ScheduleId,
+    SubscriptionId, TenantId,
 };
 use aggregates::money::Money;
+pub use aggregates::subscription::asked::{DiscountSource, Feedback, Proration, RefundReason};
 use aggregates::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -74,7 +75,7 @@ pub enum Call {
     /// A discount in place of those there are.
     ApplyDiscount {
         subscription: SubscriptionId,
-        discount: Discount,
+        discount: DiscountSource,
     },
     /// No discount.
     RemoveDiscounts { subscription: SubscriptionId },
@@ -118,7 +119,7 @@ pub struct Checkout {
     /// Ask for a card although nothing is due yet.
     pub card_up_front: bool,
     /// What the buyer pays less.
-    pub discount: Option<Discount>,
+    pub discount: Option<DiscountSource>,
     /// Let the buyer type in a code. Not together with a discount.
     pub promotion_codes: bool,
     /// Let the buyer enter a tax id.
@@ -177,7 +178,7 @@ pub struct NewSubscription {
     /// What a trial without a card ends in.
     pub without_card: Option<WithoutCard>,
     /// What is paid less.
-    pub discount: Option<Discount>,
+    pub discount: Option<DiscountSource>,
     /// With which card; none: the customer's default.
     pub payment_method: Option<PaymentMethodId>,
     /// Let Stripe work out the taxes.
@@ -252,18 +253,6 @@ macro_rules! words {
 }
 
 words! {
-    /// What becomes of time that was paid for when something changes.
-    Proration {
-        /// Credited and charged on the next invoice.
-        CreateProrations = "create_prorations",
-        /// Credited and charged at once.
-        AlwaysInvoice = "always_invoice",
-        /// Nothing.
-        None = "none",
-    }
-}
-
-words! {
     /// What becomes of invoices while collection is paused.
     Uncollected {
         /// They wait as drafts.
@@ -287,45 +276,11 @@ words! {
     }
 }
 
-words! {
-    /// Why somebody leaves, in the words Stripe has for it.
-    CancelFeedback {
-        /// Customer service was less than expected.
-        CustomerService = "customer_service",
-        /// Quality was less than expected.
-        LowQuality = "low_quality",
-        /// Something is missing.
-        MissingFeatures = "missing_features",
-        /// Something else.
-        Other = "other",
-        /// Going to another service.
-        SwitchedService = "switched_service",
-        /// Too complex.
-        TooComplex = "too_complex",
-        /// Too expensive.
-        TooExpensive = "too_expensive",
-        /// Not used enough.
-        Unused = "unused",
-    }
-}
-
-words! {
-    /// Why money goes back.
-    RefundReason {
-        /// Paid twice.
-        Duplicate = "duplicate",
-        /// Not the customer who paid.
-        Fraudulent = "fraudulent",
-        /// Asked for.
-        RequestedByCustomer = "requested_by_customer",
-    }
-}
-
 /// Why a subscription ends.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CancelReason {
     /// In Stripe's words.
-    pub feedback: Option<CancelFeedback>,
+    pub feedback: Option<Feedback>,
     /// In the user's words.
     pub comment: Option<String>,
 }
@@ -348,16 +303,6 @@ pub enum TrialEnd {
     Now,
     /// At this time.
     Time(Timestamp),
-}
-
-/// What is paid less.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Discount {
-    /// By a coupon.
-    Coupon(CouponId),
-    /// By a promotion code: its id, not what the customer types.
-    PromotionCode(Box<str>),
 }
 
 /// A payment that can be given back.

@@ -19,7 +19,7 @@ use stripe_core::customer::{CreateCustomer, UpdateCustomer, UpdateCustomerInvoic
 
 use super::{Prepared, metadata, metadata_of, segment, word};
 use crate::stripe::gateway::IntentId;
-use crate::stripe::gateway::call::{Checkout, Discount, Portal, PortalFlow};
+use crate::stripe::gateway::call::{Checkout, DiscountSource, Portal, PortalFlow};
 
 pub(super) fn create(
     intent: IntentId,
@@ -90,8 +90,8 @@ pub(super) fn checkout(intent: IntentId, checkout: &Checkout) -> Prepared {
     if let Some(discount) = &checkout.discount {
         let mut less = CreateCheckoutSessionDiscounts::new();
         match discount {
-            Discount::Coupon(id) => less.coupon = Some(id.to_string()),
-            Discount::PromotionCode(id) => less.promotion_code = Some(id.to_string()),
+            DiscountSource::Coupon(id) => less.coupon = Some(id.to_string()),
+            DiscountSource::PromotionCode(id) => less.promotion_code = Some(id.to_string()),
         }
         request = request.discounts(vec![less]);
     } else if checkout.promotion_codes {

@@ -20,18 +20,19 @@ use stripe_client_core::StripeRequest;
 use super::{Prepared, metadata, metadata_of, seconds, segment, word};
 use crate::stripe::gateway::IntentId;
 use crate::stripe::gateway::call::{
-    CancelAt, CancelReason, Discount, ItemChange, ItemsChange, NewSubscription, Phase, Proration, TrialEnd, Uncollected,
+    CancelAt, CancelReason, DiscountSource, ItemChange, ItemsChange, NewSubscription, Phase, Proration, TrialEnd,
+    Uncollected,
 };
 
 fn change(intent: IntentId, subscription: &SubscriptionId) -> UpdateSubscription {
     UpdateSubscription::new(segment(subscription.as_str())).metadata(metadata(intent))
 }
 
-fn discount_row(discount: &Discount) -> DiscountsDataParam {
+fn discount_row(discount: &DiscountSource) -> DiscountsDataParam {
     let mut row = DiscountsDataParam::new();
     match discount {
-        Discount::Coupon(id) => row.coupon = Some(id.to_string()),
-        Discount::PromotionCode(id) => row.promotion_code = Some(id.to_string()),
+        DiscountSource::Coupon(id) => row.coupon = Some(id.to_string()),
+        DiscountSource::PromotionCode(id) => row.promotion_code = Some(id.to_string()),
     }
     row
 }
@@ -171,7 +172,7 @@ pub(super) fn resume_collection(intent: IntentId, subscription: &SubscriptionId)
     Prepared::of(change(intent, subscription).build()).clearing("pause_collection")
 }
 
-pub(super) fn apply_discount(intent: IntentId, subscription: &SubscriptionId, discount: &Discount) -> Prepared {
+pub(super) fn apply_discount(intent: IntentId, subscription: &SubscriptionId, discount: &DiscountSource) -> Prepared {
     let request = change(intent, subscription).discounts(vec![discount_row(discount)]);
     Prepared::of(request.build())
 }

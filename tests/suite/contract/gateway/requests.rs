@@ -4,7 +4,7 @@ use aggregates::money::{Currency, Money};
 use aggregates::time::Timestamp;
 use subledger::stripe::client::TransportKind;
 use subledger::stripe::gateway::call::{
-    CancelAt, CancelFeedback, CancelReason, Checkout, Discount, ItemChange, ItemsChange, NewSubscription, Payment,
+    CancelAt, CancelReason, Checkout, DiscountSource, Feedback, ItemChange, ItemsChange, NewSubscription, Payment,
     Phase, Portal, PortalFlow, PricedItem, Proration, RefundReason, TrialEnd, Uncollected, WithoutCard,
 };
 use subledger::stripe::gateway::{Call, IntentId, Listing, ObjectKind, Page, Read, StripeGateway};
@@ -33,7 +33,7 @@ fn subscription() -> aggregates::ids::SubscriptionId {
 
 fn reason() -> CancelReason {
     CancelReason {
-        feedback: Some(CancelFeedback::TooExpensive),
+        feedback: Some(Feedback::TooExpensive),
         comment: Some("too dear".to_owned()),
     }
 }
@@ -88,7 +88,7 @@ fn rows() -> Vec<(Call, &'static str, &'static str)> {
                 trial_days: Some(14),
                 without_card: Some(WithoutCard::Pause),
                 card_up_front: false,
-                discount: Some(Discount::PromotionCode("promo_1".into())),
+                discount: Some(DiscountSource::PromotionCode("promo_1".into())),
                 promotion_codes: true,
                 tax_ids: true,
                 automatic_tax: true,
@@ -149,7 +149,7 @@ fn rows() -> Vec<(Call, &'static str, &'static str)> {
                 items: vec![priced("price_1", Some(1))],
                 trial_days: Some(7),
                 without_card: Some(WithoutCard::Cancel),
-                discount: Some(Discount::Coupon("50 OFF".parse().unwrap())),
+                discount: Some(DiscountSource::Coupon("50 OFF".parse().unwrap())),
                 payment_method: Some("pm_1".parse().unwrap()),
                 automatic_tax: true,
             }),
@@ -247,7 +247,7 @@ fn rows() -> Vec<(Call, &'static str, &'static str)> {
         (
             Call::ApplyDiscount {
                 subscription: subscription(),
-                discount: Discount::Coupon("C".parse().unwrap()),
+                discount: DiscountSource::Coupon("C".parse().unwrap()),
             },
             "POST /v1/subscriptions/sub_1",
             "discounts[0][coupon]=C&metadata[subledger_intent]=ONE",
