@@ -31,8 +31,8 @@ pub mod timed;
 
 use limits::Policy;
 use resources::{
-    audit, entitlements, history, inbox, inbox_acts, keys, plans, projections, quotas, service, subscription,
-    tenant_list, tenants, unassigned, webhook, whoami,
+    audit, entitlements, history, inbox, inbox_acts, invoices, keys, payments, plans, projections, quotas, service,
+    subscription, tenant_list, tenants, unassigned, webhook, whoami,
 };
 use router::{Access, Row};
 
@@ -113,6 +113,13 @@ table! {
     GET    "/v1/tenants/{tenant}/subscription/history"           "standing"   Viewer  SubscriptionRead   Operator   history::list;
     GET    "/v1/tenants/{tenant}/entitlements"                   "standing"   Viewer  EntitlementsRead   Standing   entitlements::show;
     GET    "/v1/tenants/{tenant}/quotas"                         "standing"   Viewer  UsageRead          Standing   quotas::show;
+
+    GET    "/v1/tenants/{tenant}/invoices"                       "invoices"   Viewer  InvoicesRead       Finance    invoices::list;
+    GET    "/v1/tenants/{tenant}/invoices/{id}"                  "invoices"   Viewer  InvoicesRead       Finance    invoices::show;
+    GET    "/v1/tenants/{tenant}/payments"                       "invoices"   Viewer  InvoicesRead       Finance    payments::list;
+    GET    "/v1/tenants/{tenant}/payment-method"                 "invoices"   Viewer  InvoicesRead       Finance    payments::method;
+    GET    "/v1/tenants/{tenant}/credit-notes"                   "invoices"   Viewer  InvoicesRead       Finance    payments::credit_notes;
+    GET    "/v1/tenants/{tenant}/refunds"                        "invoices"   no      FinanceRead        Finance    payments::refunds;
 
     GET    "/v1/audit/events"                                    "audit"      no      AuditRead          Finance    audit::events;
     GET    "/v1/audit/events/{address}"                          "audit"      no      AuditRead          Finance    audit::event;

@@ -90,6 +90,32 @@ const EXPECTED: &[(&str, &str, For)] = &[
         "/v1/tenants/{tenant}/quotas",
         For::Tenant("viewer", "usage:read"),
     ),
+    (
+        "GET",
+        "/v1/tenants/{tenant}/invoices",
+        For::Tenant("viewer", "invoices:read"),
+    ),
+    (
+        "GET",
+        "/v1/tenants/{tenant}/invoices/{id}",
+        For::Tenant("viewer", "invoices:read"),
+    ),
+    (
+        "GET",
+        "/v1/tenants/{tenant}/payments",
+        For::Tenant("viewer", "invoices:read"),
+    ),
+    (
+        "GET",
+        "/v1/tenants/{tenant}/payment-method",
+        For::Tenant("viewer", "invoices:read"),
+    ),
+    (
+        "GET",
+        "/v1/tenants/{tenant}/credit-notes",
+        For::Tenant("viewer", "invoices:read"),
+    ),
+    ("GET", "/v1/tenants/{tenant}/refunds", For::Tenant("", "finance:read")),
     ("GET", "/v1/audit/events", For::Span("audit:read")),
     ("GET", "/v1/audit/events/{address}", For::Span("audit:read")),
     ("GET", "/v1/audit/state", For::Span("audit:read")),

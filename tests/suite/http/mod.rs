@@ -12,6 +12,7 @@ mod inbox;
 mod intents;
 mod keys;
 mod matrix;
+mod money;
 mod plans;
 mod projections;
 mod quotas;
