@@ -26,6 +26,7 @@ pub mod router;
 pub mod server;
 pub mod shape;
 pub mod state;
+pub mod stripe;
 pub mod text;
 pub mod timed;
 
@@ -116,6 +117,8 @@ table! {
 
     GET    "/v1/tenants/{tenant}/invoices"                       "invoices"   Viewer  InvoicesRead       Finance    invoices::list;
     GET    "/v1/tenants/{tenant}/invoices/{id}"                  "invoices"   Viewer  InvoicesRead       Finance    invoices::show;
+    GET    "/v1/tenants/{tenant}/invoices/{id}/pdf"              "invoices"   Viewer  InvoicesRead       Finance    invoices::pdf;
+    GET    "/v1/tenants/{tenant}/upcoming-invoice"               "invoices"   Viewer  InvoicesRead       Finance    invoices::upcoming;
     GET    "/v1/tenants/{tenant}/payments"                       "invoices"   Viewer  InvoicesRead       Finance    payments::list;
     GET    "/v1/tenants/{tenant}/payment-method"                 "invoices"   Viewer  InvoicesRead       Finance    payments::method;
     GET    "/v1/tenants/{tenant}/credit-notes"                   "invoices"   Viewer  InvoicesRead       Finance    payments::credit_notes;

@@ -29,6 +29,7 @@ use crate::directory::Directory;
 use crate::inbox::{ReceiptStore, Receiver};
 use crate::plans::registry::Registry;
 use crate::process::accounts::Accounts;
+use crate::stripe::gateway::Gateway;
 
 /// Settings of the HTTP border, validated by `config.rs`.
 #[derive(Clone, Debug)]
@@ -119,6 +120,8 @@ pub struct Parts {
     pub rebuilds: Rebuilds,
     /// Rows of accounts, kept in memory.
     pub cache: Cache,
+    /// Stripe, with a key.
+    pub gateway: Option<Gateway>,
 }
 
 /// The handle.

@@ -154,6 +154,43 @@ pub struct InvoiceDetail {
     credit_notes: Vec<String>,
 }
 
+/// What will be billed next, by Stripe's reckoning now.
+#[derive(Serialize, ToSchema)]
+pub struct UpcomingAnswer {
+    /// The invoice as it would be; null: nothing will be billed.
+    pub invoice: Option<UpcomingInvoice>,
+}
+
+/// An invoice that does not exist yet.
+#[derive(Serialize, ToSchema)]
+pub struct UpcomingInvoice {
+    /// What it would come to.
+    amounts: InvoiceAmounts,
+    /// Its lines; null = not known.
+    lines: Option<Vec<LineAnswer>>,
+    /// The time it looks back on; it is billed at its end.
+    period: Option<PeriodAnswer>,
+    /// When Stripe will collect it.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    collected_at: Option<Timestamp>,
+    /// The subscription it bills.
+    subscription: Option<String>,
+}
+
+impl UpcomingInvoice {
+    /// Of a preview.
+    #[must_use]
+    pub fn of(it: &InvoiceSnapshot) -> Self {
+        Self {
+            amounts: InvoiceAmounts::of(it),
+            lines: lines(it),
+            period: it.period.map(PeriodAnswer::from),
+            collected_at: it.next_attempt_at,
+            subscription: it.subscription.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
 impl InvoiceAmounts {
     /// Of a snapshot.
     #[must_use]

@@ -29,6 +29,7 @@ use subledger::plans::registry::Registry;
 use subledger::stripe::signature::{NamedSecret, Tolerance, Verifier};
 use tower::ServiceExt as _;
 
+use crate::stripe_api::FakeStripe;
 use crate::support::{TestStore, stores, stripe};
 
 /// The instant of every test here: 2027-01-15T08:00:00Z.
@@ -43,6 +44,8 @@ pub(super) struct App {
     /// What its clock says, in seconds.
     seconds: Arc<AtomicI64>,
     router: Router,
+    /// Stripe as the service can ask it.
+    pub(super) stripe: FakeStripe,
     _runner: Runner,
     pub(super) store: TestStore,
 }
@@ -128,6 +131,7 @@ impl App {
         let loaded = subledger::plans::load(&Source::Bundled, &|_| None).expect("plans");
         let receipts = ReceiptStore::new(db.clone());
         let pepper = Pepper::parse("test-pepper-0123456789abcdef0123456789abcdef").expect("a pepper");
+        let stripe = FakeStripe::default();
         let secret = NamedSecret::parse("main", stripe::SECRET).expect("a secret");
         let tolerance = Tolerance::parse(300).expect("a tolerance");
         let service = Service::new(Parts {
@@ -151,6 +155,7 @@ impl App {
             progress: runner.progress().clone(),
             cache: runner.cache().clone(),
             rebuilds: Rebuilds::start(&db, &runner),
+            gateway: Some(Arc::new(stripe.clone())),
             receiver: Receiver::start(receipts.clone(), Arc::new(|_| {})),
             receipts,
             db,
@@ -161,6 +166,7 @@ impl App {
             lifecycle,
             admin,
             seconds,
+            stripe,
             _runner: runner,
             store,
         }

@@ -102,6 +102,16 @@ const EXPECTED: &[(&str, &str, For)] = &[
     ),
     (
         "GET",
+        "/v1/tenants/{tenant}/invoices/{id}/pdf",
+        For::Tenant("viewer", "invoices:read"),
+    ),
+    (
+        "GET",
+        "/v1/tenants/{tenant}/upcoming-invoice",
+        For::Tenant("viewer", "invoices:read"),
+    ),
+    (
+        "GET",
         "/v1/tenants/{tenant}/payments",
         For::Tenant("viewer", "invoices:read"),
     ),

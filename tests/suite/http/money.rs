@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::account_log::{AccountLog, team};
 use super::entitlements::read_at;
 use super::harness::{App, NOW, portal_token};
+use crate::stripe_api::Fault;
 
 const DAY: i64 = 86_400;
 
@@ -268,5 +269,106 @@ async fn payments_say_what_they_pay_and_why_they_failed() {
             .get_as(&portal_token("new", "viewer"), "/v1/tenants/me/payment-method")
             .await;
         assert_eq!((nobody.status, &nobody.json()["payment_method"]), (200, &Value::Null));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pdf_is_a_fresh_link_of_the_own_invoice_alone() {
+    for app in App::all().await {
+        let last = year(&app).await;
+        let link = "https://pay.stripe.example/invoice/acct_1/live_x/pdf?s=ap";
+        app.stripe.put(
+            "invoices",
+            json!({ "id": "in_1", "object": "invoice", "invoice_pdf": link }),
+        );
+        app.stripe.put(
+            "invoices",
+            json!({ "id": "in_3", "object": "invoice", "invoice_pdf": null }),
+        );
+        app.stripe.put(
+            "invoices",
+            json!({ "id": "in_other", "object": "invoice", "invoice_pdf": link }),
+        );
+        read_at(&app, &path("invoices"), &last).await;
+        let token = portal_token("tenant-000001", "viewer");
+        let found = app.get_as(&token, "/v1/tenants/me/invoices/in_1/pdf").await;
+        assert_eq!((found.status, found.header("location")), (303, Some(link)));
+        assert_eq!((found.header("cache-control"), found.body.len()), (Some("no-store"), 0));
+        // Stripe has this one, but it is not the tenant's; a draft has no PDF; Stripe forgot the second.
+        for id in ["in_other", "in_2", "in_9"] {
+            let none = app.get_as(&token, &format!("/v1/tenants/me/invoices/{id}/pdf")).await;
+            assert_eq!(none.problem(), "not-found", "{id}");
+        }
+        let draft = app.operate("GET", &path("invoices/in_3/pdf"), &Value::Null).await;
+        assert_eq!(draft.problem(), "not-found");
+        let other = portal_token("tenant-000002", "admin");
+        let foreign = app.get_as(&other, "/v1/tenants/me/invoices/in_1/pdf").await;
+        assert_eq!(foreign.problem(), "not-found");
+        app.stripe.put(
+            "invoices",
+            json!({ "id": "in_2", "object": "invoice", "invoice_pdf": "javascript:alert(1)" }),
+        );
+        let evil = app.get_as(&token, "/v1/tenants/me/invoices/in_2/pdf").await;
+        assert_eq!(
+            (evil.problem(), evil.header("location")),
+            ("stripe-unavailable".to_owned(), None)
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_invoice_is_asked_of_stripe_and_its_failures_are_named() {
+    for app in App::all().await {
+        let token = portal_token("tenant-000001", "viewer");
+        let ask = async || app.get_as(&token, "/v1/tenants/me/upcoming-invoice").await;
+        let nothing = ask().await;
+        assert_eq!((nothing.status, &nothing.json()["invoice"]), (200, &Value::Null));
+        let last = year(&app).await;
+        read_at(&app, &path("subscription"), &last).await;
+        let mut preview = invoice("upcoming_in_1", "draft", NOW + DAY, 9_800);
+        preview["next_payment_attempt"] = (NOW + DAY + 3_600).into();
+        app.stripe.put("previews", preview);
+        let next = ask().await.json();
+        assert_eq!(
+            next["invoice"]["amounts"]["total"],
+            json!({ "amount_minor": 9_800, "currency": "USD" })
+        );
+        assert_eq!(next["invoice"]["lines"][0]["quantity"], 2);
+        let at = aggregates::time::Timestamp::from_seconds(NOW + DAY + 3_600).unwrap();
+        assert_eq!(next["invoice"]["collected_at"], at.to_string());
+        assert_eq!(
+            app.stripe.keyless(),
+            0,
+            "a preview is asked for by POST, which never goes without a key"
+        );
+        // A connection that broke is tried once more; what lasts is told.
+        app.stripe.fail(Fault::Cut);
+        assert_eq!(ask().await.status, 200);
+        for (fault, times, problem) in [
+            (Fault::Cut, 2, "stripe-unavailable"),
+            (Fault::Failure, 2, "stripe-unavailable"),
+            (Fault::Unauthorized, 1, "stripe-unavailable"),
+            (Fault::TooMany(Some(7)), 1, "stripe-busy"),
+            (Fault::Slow(60_000), 1, "stripe-timeout"),
+        ] {
+            for _ in 0..times {
+                app.stripe.fail(fault.clone());
+            }
+            let answer = ask().await;
+            assert_eq!(answer.problem(), problem, "{fault:?}");
+            let busy = problem == "stripe-busy";
+            assert_eq!(answer.header("retry-after"), busy.then_some("7"), "{fault:?}");
+            assert_eq!(
+                answer.status,
+                if busy {
+                    503
+                } else if problem == "stripe-timeout" {
+                    504
+                } else {
+                    502
+                }
+            );
+        }
+        assert_eq!(ask().await.status, 200, "Stripe is back, and nothing was left over");
     }
 }
