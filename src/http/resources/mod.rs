@@ -1,8 +1,10 @@
 //! One file per resource: its routes, their parameters and answers.
 
+pub mod alert;
 pub mod audit;
 pub mod dated;
 pub mod entitlements;
+pub mod event_streams;
 pub mod history;
 pub mod inbox;
 pub mod inbox_acts;

@@ -97,9 +97,11 @@ async fn posts(app: &App) -> Vec<Post> {
     let key = json!({ "name": "a", "scopes": ["plans:write"] });
     let made = app.operate("POST", "/v1/api-keys", &key).await.json();
     let rotate = format!("/v1/api-keys/{}/rotate", made["id"].as_str().expect("an id"));
+    let audit = json!({ "stream": "/v1/audit/stream" });
     let assign = json!({ "tenant": "acme", "reason": "a test" });
     vec![
         post("/v1/api-keys", "/v1/api-keys", key, 201),
+        post("/v1/stream-tickets", "/v1/stream-tickets", audit, 201),
         post("/v1/api-keys/{id}/rotate", &rotate, json!({ "overlap_h": 1 }), 201),
         post(
             "/v1/unassigned-accounts/{customer}/assign",
@@ -161,6 +163,7 @@ fn other(body: &Value) -> Value {
     match body.get("overlap_h") {
         Some(_) => other["overlap_h"] = 2.into(),
         None if body.get("name").is_some() => other["name"] = "b".into(),
+        None if body.get("stream").is_some() => other["stream"] = "/v1/tenants/cus_000007/subscription/stream".into(),
         None => other["reason"] = "another".into(),
     }
     other
@@ -178,8 +181,10 @@ async fn sent_again(app: &App, post: &Post) {
     let second = keyed(app, &post.path, route, &post.body).await;
     assert_eq!(second.header("idempotency-replayed"), Some("true"), "{route}");
     let mut told = first.json();
-    if told.get("secret").is_some() {
-        told["secret"] = Value::Null;
+    for secret in ["secret", "ticket"] {
+        if told.get(secret).is_some() {
+            told[secret] = Value::Null;
+        }
     }
     assert_eq!((second.status, second.json()), (first.status, told), "{route}");
     assert_eq!(events(app).await, before, "{route} was done twice");

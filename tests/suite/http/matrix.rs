@@ -38,6 +38,7 @@ const EXPECTED: &[(&str, &str, For)] = &[
     ("GET", "/docs", For::All),
     ("GET", "/problems/{slug}", For::All),
     ("GET", "/v1/whoami", For::Any),
+    ("POST", "/v1/stream-tickets", For::Any),
     ("POST", "/webhooks/stripe", For::Stripe),
     ("POST", "/webhooks/stripe/{endpoint}", For::Stripe),
     ("GET", "/v1/webhook-inbox", For::Span("inbox:read")),
@@ -78,6 +79,11 @@ const EXPECTED: &[(&str, &str, For)] = &[
     (
         "GET",
         "/v1/tenants/{tenant}/subscription/history",
+        For::Tenant("viewer", "subscription:read"),
+    ),
+    (
+        "GET",
+        "/v1/tenants/{tenant}/subscription/stream",
         For::Tenant("viewer", "subscription:read"),
     ),
     (
@@ -128,6 +134,7 @@ const EXPECTED: &[(&str, &str, For)] = &[
     ("GET", "/v1/tenants/{tenant}/refunds", For::Tenant("", "finance:read")),
     ("GET", "/v1/audit/events", For::Span("audit:read")),
     ("GET", "/v1/audit/events/{address}", For::Span("audit:read")),
+    ("GET", "/v1/audit/stream", For::Span("audit:read")),
     ("GET", "/v1/audit/state", For::Span("audit:read")),
     ("GET", "/v1/api-keys", For::Span("keys:admin")),
     ("POST", "/v1/api-keys", For::Span("keys:admin")),

@@ -18,6 +18,7 @@ mod projections;
 mod quotas;
 mod raw;
 mod service;
+mod streams;
 mod subscription;
 mod tenants;
 mod walk;

@@ -372,3 +372,84 @@ async fn the_next_invoice_is_asked_of_stripe_and_its_failures_are_named() {
         assert_eq!(ask().await.status, 200, "Stripe is back, and nothing was left over");
     }
 }
+
+/// A trial that ends soon, an invoice that fails and wants to be confirmed, a dispute.
+async fn troubled(app: &App) -> String {
+    let mut log = AccountLog::open(app, 1, true, NOW - 90 * DAY).await;
+    let mut object = team(1, "trialing", 2, NOW - 10 * DAY);
+    object["trial_start"] = (NOW - 10 * DAY).into();
+    object["trial_end"] = (NOW + 3 * DAY).into();
+    log.tell("customer.subscription.created", NOW - 10 * DAY, &object, NOW - 10 * DAY)
+        .await;
+    log.tell(
+        "customer.subscription.trial_will_end",
+        NOW - 9 * DAY,
+        &object,
+        NOW - 9 * DAY,
+    )
+    .await;
+    let mut upcoming = invoice("in_none", "draft", NOW - 8 * DAY, 9_800);
+    upcoming["id"] = Value::Null;
+    upcoming["next_payment_attempt"] = (NOW + 3 * DAY).into();
+    log.tell("invoice.upcoming", NOW - 8 * DAY, &upcoming, NOW - 8 * DAY)
+        .await;
+    let mut failed = invoice("in_5", "open", NOW - 7 * DAY, 9_800);
+    failed["next_payment_attempt"] = (NOW + DAY).into();
+    log.tell("invoice.payment_failed", NOW - 7 * DAY, &failed, NOW - 7 * DAY)
+        .await;
+    let mut confirm = failed.clone();
+    confirm["attempt_count"] = 2.into();
+    confirm["next_payment_attempt"] = Value::Null;
+    log.tell(
+        "invoice.payment_action_required",
+        NOW - 6 * DAY,
+        &confirm,
+        NOW - 6 * DAY,
+    )
+    .await;
+    let paid = charge("ch_1", "pi_1", NOW - 5 * DAY, 9_800, false);
+    log.tell("charge.succeeded", NOW - 5 * DAY, &paid, NOW - 5 * DAY).await;
+    let dispute = json!({ "id": "dp_1", "object": "dispute", "charge": "ch_1", "payment_intent": "pi_1", "amount": 9_800,
+        "currency": "usd", "status": "needs_response", "reason": "fraudulent", "created": NOW - 4 * DAY,
+        "evidence_details": { "due_by": NOW + 9 * DAY }, "balance_transactions": [] });
+    log.tell("charge.dispute.created", NOW - 4 * DAY, &dispute, NOW - 4 * DAY)
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_history_says_what_wants_attention_and_keeps_the_reasons_of_banks() {
+    for app in App::all().await {
+        let last = troubled(&app).await;
+        let token = format!("Bearer {}", portal_token("tenant-000001", "viewer"));
+        let headers = [("authorization", &*token), ("ledger-min-position", &*last)];
+        let path = "/v1/tenants/me/subscription/history?count=true";
+        let page = app.call("GET", path, &headers, "").await;
+        let told = page.json();
+        let entries = told["data"].as_array().expect("entries");
+        let at = |seconds: i64| json!(aggregates::time::Timestamp::from_seconds(seconds).unwrap().to_string());
+        let alerts: Vec<(Value, Value)> = entries
+            .iter()
+            .filter(|entry| entry.get("alert").is_some())
+            .map(|entry| (entry["alert"]["kind"].clone(), entry["alert"]["at"].clone()))
+            .collect();
+        assert_eq!(
+            alerts,
+            [
+                (json!("dispute_opened"), Value::Null),
+                (json!("action_required"), Value::Null),
+                (json!("payment_failed"), at(NOW + DAY)),
+                (json!("upcoming_invoice"), at(NOW + 3 * DAY)),
+                (json!("trial_ending"), at(NOW + 3 * DAY)),
+            ]
+        );
+        let disputed = &entries[0];
+        assert_eq!(disputed["event"], "dispute_opened");
+        assert_eq!(disputed["amount"], json!({ "amount_minor": 9_800, "currency": "USD" }));
+        assert!(
+            !page.text().contains("fraudulent") && !page.text().contains("dp_1"),
+            "{}",
+            page.text()
+        );
+        assert_eq!(told["page"]["count"], entries.len().to_string());
+    }
+}
