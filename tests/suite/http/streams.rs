@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use aggregates::ids::{StreamId, TenantId};
+use aggregates::partition::part_of;
 use axum::body::Body;
 use axum::http::Request;
 use projections::views::View;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use super::account_log::{AccountLog, team};
+use super::account_log::{AccountLog, team, unreadable};
 use super::harness::{Answer, App, NOW, portal_token, portal_token_with};
 use crate::support::sse::{Reader, Sse};
 
@@ -130,6 +132,49 @@ async fn a_read_on_receipt_never_shows_older_data() {
                 .json();
             assert_eq!(shown["quantity"], quantity, "on {:?}", app.store.kind);
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_told_that_a_view_cannot_show_yet() {
+    for app in App::all().await {
+        let mut log = AccountLog::open(&app, 1, true, NOW - 900).await;
+        caught_up(&app).await;
+        let mut reader = as_operator(&app, OWN, None).await;
+        greeting(&mut reader).await;
+        // A neighbour in the same part has an event that stops every view of accounts.
+        let neighbours = (2..).map(|n| StreamId::of_tenant(&TenantId::parse(&format!("neighbour-{n}")).unwrap()));
+        let parts = app.service.db.parts();
+        let neighbour = neighbours
+            .take(10_000)
+            .find(|stream| part_of(stream, parts) == log.part)
+            .expect("a neighbour");
+        let (part, position) = unreadable(&app, &neighbour, 0).await;
+        let told_at = log
+            .tell(
+                "customer.subscription.created",
+                NOW - 800,
+                &team(1, "active", 1, NOW - 800),
+                NOW - 790,
+            )
+            .await;
+        let waited = tokio::time::timeout(Duration::from_secs(2), reader.next()).await;
+        assert!(waited.is_err(), "{waited:?} was told before a view could show it");
+        let account_views = View::ALL.into_iter().filter(|view| view.accounts_only());
+        for view in account_views {
+            let body = json!({ "part": part, "position": position, "reason": "a test" });
+            let path = format!("/v1/projections/{}/skip", view.name());
+            loop {
+                let skipped = app.operate("POST", &path, &body).await;
+                // The view may not have come to it yet.
+                if skipped.status == 200 {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+        let event = reader.event().await.expect("an event");
+        assert_eq!((&*event.event, &*event.id), ("subscription_started", &*told_at));
     }
 }
 
@@ -406,7 +451,8 @@ async fn a_ticket_opens_its_own_stream_once_and_not_for_long() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_ticket_of_a_key_ends_with_the_key() {
     for app in App::all().await {
-        let body = json!({ "name": "streams", "scopes": ["audit:read"] });
+        AccountLog::open(&app, 1, true, NOW - 900).await;
+        let body = json!({ "name": "streams", "scopes": ["audit:read", "subscription:read"] });
         let made = app.operate("POST", "/v1/api-keys", &body).await.json();
         let (secret, id) = (
             made["secret"].as_str().expect("a key"),
@@ -420,6 +466,16 @@ async fn a_ticket_of_a_key_ends_with_the_key() {
         );
         let mut reader = open(&app, &path, &[]).await.expect("a stream");
         greeting(&mut reader).await;
+        // Its key may open both, and still each opens its own.
+        for (of, at) in [
+            (OWN, AUDIT),
+            (AUDIT, OWN),
+            (OWN, "/v1/tenants/cus_000001/subscription/stream"),
+        ] {
+            let other = ticket(&app, secret, of).await.json();
+            let path = format!("{at}?ticket={}", other["ticket"].as_str().expect("a ticket"));
+            assert_eq!(refused(&app, &path, &[]).await, "unauthenticated", "{of} at {at}");
+        }
         let left = ticket(&app, secret, AUDIT).await.json();
         let gone = app.operate("DELETE", &format!("/v1/api-keys/{id}"), &Value::Null).await;
         assert_eq!(gone.status, 204);

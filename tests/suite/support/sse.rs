@@ -1,11 +1,19 @@
 //! Server-sent events as a client reads them.
 
+use std::time::Duration;
+
 use axum::body::{Body, BodyDataStream};
 use futures::StreamExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::http::request;
+
+/// How long a reader waits for what must come: longer than two signs of life.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Signs of life in a row that are taken for patience.
+const SIGNS_MAX: u32 = 4;
 
 /// One event, or a block without data that only says how far the stream is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,19 +84,21 @@ impl Reader {
             if let Some(found) = self.parser.next() {
                 return Some(found);
             }
-            let piece = self.body.next().await?.expect("a piece of the body");
+            let piece = tokio::time::timeout(PATIENCE, self.body.next()).await;
+            let piece = piece.expect("something in a minute")?.expect("a piece of the body");
             self.parser.push(&piece);
         }
     }
 
-    /// The next event, passing over signs of life.
+    /// The next event, passing over signs of life, but not over many of them.
     pub(crate) async fn event(&mut self) -> Option<Sse> {
-        loop {
+        for _ in 0..SIGNS_MAX {
             let found = self.next().await?;
             if !found.event.is_empty() {
                 return Some(found);
             }
         }
+        panic!("no event, only signs of life");
     }
 }
 
@@ -122,7 +132,8 @@ impl Wire {
 
     async fn fill(&mut self) -> Option<()> {
         // A server that is killed resets its connections.
-        let read = self.stream.read_buf(&mut self.bytes).await.unwrap_or(0);
+        let read = tokio::time::timeout(PATIENCE, self.stream.read_buf(&mut self.bytes)).await;
+        let read = read.expect("something in a minute").unwrap_or(0);
         (read > 0).then_some(())
     }
 
