@@ -73,7 +73,7 @@ impl Cache {
             View::Status => self.0.status.invalidate(&self.0, touched),
             View::Entitlements => self.0.entitlements.invalidate(&self.0, touched),
             View::Quota => self.0.quota.invalidate(&self.0, touched),
-            View::Invoices | View::Audit => {}
+            View::Invoices | View::Money | View::Audit => {}
         }
     }
 
@@ -83,7 +83,7 @@ impl Cache {
             View::Status => self.0.status.forget_part(part),
             View::Entitlements => self.0.entitlements.forget_part(part),
             View::Quota => self.0.quota.forget_part(part),
-            View::Invoices | View::Audit => {}
+            View::Invoices | View::Money | View::Audit => {}
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod audit;
 pub mod book;
 pub mod entitlements;
 pub mod invoices;
+pub mod money;
 pub mod quota;
 pub mod status;
 pub mod views;

@@ -3,6 +3,7 @@
 use crate::audit::Audit;
 use crate::entitlements::Entitlements;
 use crate::invoices::Invoices;
+use crate::money::Money;
 use crate::projection::Projection;
 use crate::quota::Quota;
 use crate::runner::{Held, HeldRows};
@@ -20,17 +21,20 @@ pub enum View {
     Quota,
     /// Invoices.
     Invoices,
+    /// Money outside invoices.
+    Money,
     /// The index of all events.
     Audit,
 }
 
 impl View {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Status,
         Self::Entitlements,
         Self::Quota,
         Self::Invoices,
+        Self::Money,
         Self::Audit,
     ];
 
@@ -42,6 +46,7 @@ impl View {
             Self::Entitlements => Entitlements::NAME,
             Self::Quota => Quota::NAME,
             Self::Invoices => Invoices::NAME,
+            Self::Money => Money::NAME,
             Self::Audit => Audit::NAME,
         }
     }
@@ -60,6 +65,7 @@ impl View {
             Self::Entitlements => Entitlements::VERSION,
             Self::Quota => Quota::VERSION,
             Self::Invoices => Invoices::VERSION,
+            Self::Money => Money::VERSION,
             Self::Audit => Audit::VERSION,
         }
     }
@@ -72,6 +78,7 @@ impl View {
             Self::Entitlements => Entitlements::TABLE,
             Self::Quota => Quota::TABLE,
             Self::Invoices => Invoices::TABLE,
+            Self::Money => Money::TABLE,
             Self::Audit => Audit::TABLE,
         }
     }
@@ -84,6 +91,7 @@ impl View {
             Self::Entitlements => Entitlements::ACCOUNTS_ONLY,
             Self::Quota => Quota::ACCOUNTS_ONLY,
             Self::Invoices => Invoices::ACCOUNTS_ONLY,
+            Self::Money => Money::ACCOUNTS_ONLY,
             Self::Audit => Audit::ACCOUNTS_ONLY,
         }
     }
@@ -96,7 +104,8 @@ impl View {
             Self::Entitlements => 1,
             Self::Quota => 2,
             Self::Invoices => 3,
-            Self::Audit => 4,
+            Self::Money => 4,
+            Self::Audit => 5,
         }
     }
 
@@ -107,6 +116,7 @@ impl View {
             Self::Entitlements => Box::new(HeldRows::<Entitlements>::new(slot, keep)),
             Self::Quota => Box::new(HeldRows::<Quota>::new(slot, keep)),
             Self::Invoices => Box::new(HeldRows::<Invoices>::new(slot, keep)),
+            Self::Money => Box::new(HeldRows::<Money>::new(slot, keep)),
             Self::Audit => Box::new(HeldRows::<Audit>::new(slot, keep)),
         }
     }

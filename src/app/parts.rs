@@ -22,6 +22,7 @@ use crate::http::resources::webhook::Endpoints;
 use crate::http::state::{HttpSettings, Lifecycle, Parts};
 use crate::inbox::{ReceiptStore, Receiver};
 use crate::plans::registry::Registry;
+use crate::stripe::gateway::Gateway;
 use crate::stripe::signature::{NamedSecret, Tolerance, Verifier, VerifierError};
 
 /// What was started before the interface.
@@ -34,6 +35,7 @@ pub(super) struct Started<'a> {
     pub(super) receiver: Receiver,
     pub(super) receipts: ReceiptStore,
     pub(super) admin_token: AdminToken,
+    pub(super) gateway: Option<Gateway>,
 }
 
 impl Started<'_> {
@@ -66,6 +68,7 @@ impl Started<'_> {
             receipts: self.receipts,
             progress: self.runner.progress().clone(),
             cache: self.runner.cache().clone(),
+            gateway: self.gateway,
             rebuilds: Rebuilds::start(self.db, self.runner),
         })
     }

@@ -21,7 +21,7 @@ use super::figures::{Figures, StripeFigures};
 use super::local::{Announcement, Running};
 use super::loops::Loops;
 use super::parts::Started;
-use super::stripe::Asking;
+use super::stripe::{Asking, stripe_client};
 use crate::auth::api_key::AdminToken;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -37,6 +37,7 @@ use crate::process::HeldParts;
 use crate::process::apply_webhooks::{ApplyWebhooks, Parts as WorkerParts};
 use crate::process::forget_answers::ForgetAnswers;
 use crate::process::note_catalogue::note_catalogue;
+use crate::stripe::gateway::Gateway;
 use crate::stripe::translate::Translator;
 
 /// Name of the SQLite file in the data directory.
@@ -146,13 +147,14 @@ impl Core {
         let receipts = ReceiptStore::new(db.clone());
         let worker = Arc::new(OnceLock::new());
         let receiver = Receiver::start(receipts.clone(), hand_off_to(Arc::clone(&worker)));
+        let client = stripe_client(config, clock)?;
         let workers = if works {
             let mut workers =
                 Workers::start(config, clock, &db, &receipts, &plans, &loops, receiver.pressure()).await?;
             let _ = worker.set(workers.apply.hand_off());
             let leases = workers.keeper.watch();
             // After the worker is known, so that no answer waits for the sweep.
-            workers.asking = Asking::start(config, clock, &db, (&receipts, &receiver), leases, &loops).await?;
+            workers.asking = Asking::start(client.as_ref(), clock, &db, (&receipts, &receiver), leases, &loops).await?;
             Some(workers)
         } else {
             None
@@ -166,6 +168,7 @@ impl Core {
             receiver,
             receipts,
             admin_token: AdminToken::try_new()?,
+            gateway: client.map(|client| client as Gateway),
         };
         let service = Service::new(started.into_parts()?);
         let figures = Figures {

@@ -36,14 +36,14 @@ pub(super) struct Asking {
 impl Asking {
     /// Starts it on the thread of the loops; nothing without a key: what needs an answer waits in the outbox.
     pub(super) async fn start(
-        config: &Config,
+        client: Option<&Arc<StripeClient>>,
         clock: &Clock,
         db: &Db,
         (receipts, receiver): (&ReceiptStore, &Receiver),
         leases: Leases,
         loops: &Loops,
     ) -> Result<Option<Self>, AppError> {
-        let Some(client) = stripe_client(config, clock)? else {
+        let Some(client) = client.cloned() else {
             tracing::info!("no key for Stripe is set: what only Stripe can answer waits");
             return Ok(None);
         };

@@ -159,7 +159,7 @@ impl fmt::Debug for AdminToken {
     }
 }
 
-fn random<const N: usize>() -> Result<[u8; N], RandomError> {
+pub(super) fn random<const N: usize>() -> Result<[u8; N], RandomError> {
     let mut bytes = [0; N];
     SystemRandom::new().fill(&mut bytes).map_err(|_| RandomError)?;
     Ok(bytes)

@@ -81,14 +81,20 @@ impl KeyRing {
         if !shown.opens(&row.sealed, &self.pepper) {
             return Err(AuthError::Refused("key_secret_wrong"));
         }
-        if !row.is_valid(now) {
-            return Err(AuthError::Refused("key_ended"));
-        }
-        let allowed = |address: IpAddr| row.cidrs.iter().any(|network| network.contains(&address));
-        if !row.cidrs.is_empty() && !address.is_some_and(allowed) {
-            return Err(AuthError::Refused("key_address"));
-        }
+        admit(&row, address, now)?;
         self.note_use(&row, now);
+        Ok(principal)
+    }
+
+    /// The caller behind a key that was shown before: whether it still works, and from there.
+    pub async fn principal(
+        &self,
+        id: &str,
+        address: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<Arc<Principal>, AuthError> {
+        let (row, principal) = self.row(id).await?.ok_or(AuthError::Refused("key_unknown"))?;
+        admit(&row, address, now)?;
         Ok(principal)
     }
 
@@ -157,6 +163,18 @@ impl KeyRing {
             }
         });
     }
+}
+
+/// Whether a key works now, and from this address.
+fn admit(row: &KeyRow, address: Option<IpAddr>, now: Timestamp) -> Result<(), AuthError> {
+    if !row.is_valid(now) {
+        return Err(AuthError::Refused("key_ended"));
+    }
+    let allowed = |address: IpAddr| row.cidrs.iter().any(|network| network.contains(&address));
+    if !row.cidrs.is_empty() && !address.is_some_and(allowed) {
+        return Err(AuthError::Refused("key_address"));
+    }
+    Ok(())
 }
 
 fn principal(row: &KeyRow) -> Principal {

@@ -4,6 +4,7 @@
 //! 2. `subladm_<secret>` is the token a running server leaves in `serve.json` for commands on the same machine.
 //! 3. Anything else is taken for a portal token ([`portal_token`]): algorithm, issuer and audience are fixed by
 //!    configuration, never by the token.
+//! 4. A [`ticket`] stands for one of these, once and on one stream.
 //!
 //! What a principal may do is a set of scopes, or for portal tokens a role; the route table says which one a route asks.
 
@@ -14,6 +15,7 @@ pub mod key_store;
 pub mod portal_token;
 pub mod principal;
 pub mod scope;
+pub mod ticket;
 
 pub use principal::{Kind, Principal, Role};
 pub use scope::{Scope, ScopeSet};

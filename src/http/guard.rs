@@ -1,7 +1,7 @@
 //! Who may call a route. It runs before the route and knows only the route's row: deny by default.
 //!
 //! 1. Query parameters the route does not know are refused (the receiver ignores them: Stripe may add some).
-//! 2. Public routes go on; every other needs a credential that is valid now.
+//! 2. Public routes go on; every other needs a credential that is valid now; a stream takes a ticket for one.
 //! 3. A portal token needs the row's role, a key the row's scope.
 //! 4. A credential bound to a tenant may name no other one, and no route that spans tenants. This is decided from the
 //!    credential alone, before anything is looked up, so the answer says nothing about what exists.
@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use aggregates::ids::{CustomerId, IdError, TenantId};
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
@@ -24,6 +25,9 @@ use super::problem::{Answer, Problem, ProblemKind};
 use super::router::{Access, Row};
 use super::state::Service;
 use crate::auth::{AuthError, Kind, Principal};
+
+/// The parameter by which streams take a ticket.
+const TICKET: &str = "ticket";
 
 /// What the guard of one route knows.
 pub struct Rule {
@@ -131,8 +135,8 @@ async fn admit(rule: &Rule, request: &mut Request, address: Option<IpAddr>) -> R
         }
         Access::Any | Access::Scope(_) => {}
     }
-    let principal = match service.authenticate(request.headers(), address).await {
-        Ok(principal) => principal,
+    let (principal, ticket) = match shown(rule, request.headers(), request.uri().query(), address).await {
+        Ok(shown) => shown,
         Err(error) => {
             if matches!(error, AuthError::Refused(_)) {
                 slow_down(service, address).await;
@@ -148,6 +152,11 @@ async fn admit(rule: &Rule, request: &mut Request, address: Option<IpAddr>) -> R
         }
         None => may_span(rule.row, &principal).map_err(plain)?,
     }
+    let account = request.extensions().get::<AccountRef>();
+    if ticket.is_some_and(|stream| stream != bound_name(rule.row, account)) {
+        let other = AuthError::Refused("ticket_of_another_stream");
+        return Err(plain(unauthenticated(service, &other)));
+    }
     known_query(&rule.query, request.uri().query()).map_err(plain)?;
     let drawn = match policy_for(rule.row, &principal, request.method()) {
         Policy::Unlimited => None,
@@ -161,6 +170,40 @@ async fn admit(rule: &Rule, request: &mut Request, address: Option<IpAddr>) -> R
     };
     request.extensions_mut().insert(Caller(principal));
     Ok(drawn)
+}
+
+/// Who shows what: a bearer credential, or on a stream without one a ticket, which names its stream.
+async fn shown(
+    rule: &Rule,
+    headers: &HeaderMap,
+    query: Option<&str>,
+    address: Option<IpAddr>,
+) -> Result<(Arc<Principal>, Option<String>), AuthError> {
+    let takes_tickets = rule.query.iter().any(|name| name == TICKET);
+    if takes_tickets
+        && !headers.contains_key(AUTHORIZATION)
+        && let Some(ticket) = ticket(query)
+    {
+        let (principal, stream) = rule.service.redeem(ticket, address).await?;
+        return Ok((principal, Some(stream)));
+    }
+    let principal = rule.service.authenticate(headers, address).await?;
+    Ok((principal, None))
+}
+
+fn ticket(query: Option<&str>) -> Option<&str> {
+    let mut pairs = query?.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.find_map(|(name, value)| (name == TICKET).then_some(value))
+}
+
+/// The name a ticket is bound to: the row and the account, however the path writes it.
+#[must_use]
+pub fn bound_name(row: &Row, account: Option<&AccountRef>) -> String {
+    match account {
+        None => row.path.to_owned(),
+        Some(AccountRef::Tenant(tenant)) => row.path.replace("{tenant}", tenant.as_str()),
+        Some(AccountRef::Customer(customer)) => row.path.replace("{tenant}", customer.as_str()),
+    }
 }
 
 /// Whether a delivery was refused because nobody could have signed it.
@@ -222,7 +265,7 @@ pub fn may_call(row: &Row, principal: &Principal) -> Answer<()> {
 }
 
 /// A credential bound to a tenant is not for routes over all tenants, whatever its scopes.
-fn may_span(row: &Row, principal: &Principal) -> Answer<()> {
+pub fn may_span(row: &Row, principal: &Principal) -> Answer<()> {
     if principal.tenant.is_some() && row.access != Access::Any {
         let detail = "this credential is bound to one tenant, and the route spans tenants";
         return Err(Problem::new(ProblemKind::TenantMismatch, detail));
@@ -237,20 +280,31 @@ fn tenant_segment(path: &str) -> Option<&str> {
 }
 
 fn account_of(segment: &str, principal: &Principal) -> Answer<AccountRef> {
-    let text = percent_decode_str(segment).decode_utf8();
+    match percent_decode_str(segment).decode_utf8() {
+        Ok(text) => named(&text, principal),
+        Err(_) if principal.tenant.is_some() => Err(of_another_tenant()),
+        Err(_) => Err(Problem::malformed("the tenant in the path is not UTF-8")),
+    }
+}
+
+fn of_another_tenant() -> Problem {
+    let detail = "the path names a tenant other than the one this credential is bound to";
+    Problem::new(ProblemKind::TenantMismatch, detail)
+}
+
+/// The account a name means to this caller.
+pub fn named(text: &str, principal: &Principal) -> Answer<AccountRef> {
     if let Some(own) = &principal.tenant {
-        if text.is_ok_and(|text| text == "me" || text == own.as_str()) {
+        if text == "me" || text == own.as_str() {
             return Ok(AccountRef::Tenant(own.clone()));
         }
-        let detail = "the path names a tenant other than the one this credential is bound to";
-        return Err(Problem::new(ProblemKind::TenantMismatch, detail));
+        return Err(of_another_tenant());
     }
-    let text = text.map_err(|_| Problem::malformed("the tenant in the path is not UTF-8"))?;
     if text == "me" {
         let detail = "`me` is the tenant of a credential that is bound to one; this one is not";
         return Err(Problem::new(ProblemKind::NotFound, detail));
     }
-    AccountRef::parse(&text).map_err(|error| Problem::malformed(error.to_string()))
+    AccountRef::parse(text).map_err(|error| Problem::malformed(error.to_string()))
 }
 
 fn known_query(known: &[String], query: Option<&str>) -> Answer<()> {

@@ -52,6 +52,8 @@ pub struct HttpMetrics {
     view_age: Family<ViewLabel, Gauge>,
     receipts: Family<OutcomeLabel, Gauge>,
     waiting: Gauge,
+    streams: Gauge,
+    stream_resets: Counter,
 }
 
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -100,6 +102,11 @@ impl Default for HttpMetrics {
         let clock_findings = Counter::default();
         let help = "Webhooks signed in the future beyond the tolerance: this machine's clock may be behind";
         registry.register("webhook_clock_findings", help, clock_findings.clone());
+        let streams = Gauge::default();
+        registry.register("streams_open", "Streams of events that are open now", streams.clone());
+        let stream_resets = Counter::default();
+        let help = "Times a stream left events out because its reader was too slow";
+        registry.register("stream_resets", help, stream_resets.clone());
         Self {
             registry: Mutex::new(registry),
             classes: CLASSES.map(|class| requests.get_or_create(&StatusLabel { class }).clone()),
@@ -113,6 +120,8 @@ impl Default for HttpMetrics {
             view_age,
             receipts,
             waiting,
+            streams,
+            stream_resets,
         }
     }
 }
@@ -160,6 +169,16 @@ impl HttpMetrics {
     /// A webhook was signed in our future.
     pub fn clock_behind(&self) {
         self.clock_findings.inc();
+    }
+
+    /// So many streams are open now.
+    pub fn streams_open(&self, count: usize) {
+        self.streams.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// A slow reader of a stream was told that events were left out.
+    pub fn stream_reset(&self) {
+        self.stream_resets.inc();
     }
 
     /// Takes the figures that others keep, before they are told.

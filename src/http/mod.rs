@@ -26,13 +26,15 @@ pub mod router;
 pub mod server;
 pub mod shape;
 pub mod state;
+pub mod streams;
+pub mod stripe;
 pub mod text;
 pub mod timed;
 
 use limits::Policy;
 use resources::{
-    audit, entitlements, history, inbox, inbox_acts, keys, plans, projections, quotas, service, subscription,
-    tenant_list, tenants, unassigned, webhook, whoami,
+    audit, entitlements, event_streams, history, inbox, inbox_acts, invoices, keys, payments, plans, projections,
+    quotas, service, subscription, tenant_list, tenants, unassigned, webhook, whoami,
 };
 use router::{Access, Row};
 
@@ -89,6 +91,7 @@ table! {
     GET    "/docs"                                               "service"    no      Public             Public     service::docs;
     GET    "/problems/{slug}"                                    "service"    no      Public             Public     service::problem_page;
     GET    "/v1/whoami"                                          "service"    Viewer  Any                Operator   whoami::show;
+    POST   "/v1/stream-tickets"                                  "service"    Viewer  Any                Operator   event_streams::ticket;
 
     POST   "/webhooks/stripe"                                    "webhooks"   no      Stripe             Unlimited  webhook::deliver;
     POST   "/webhooks/stripe/{endpoint}"                         "webhooks"   no      Stripe             Unlimited  webhook::deliver_to;
@@ -111,11 +114,22 @@ table! {
 
     GET    "/v1/tenants/{tenant}/subscription"                   "standing"   Viewer  SubscriptionRead   Standing   subscription::show;
     GET    "/v1/tenants/{tenant}/subscription/history"           "standing"   Viewer  SubscriptionRead   Operator   history::list;
+    GET    "/v1/tenants/{tenant}/subscription/stream"            "standing"   Viewer  SubscriptionRead   Operator   event_streams::subscription;
     GET    "/v1/tenants/{tenant}/entitlements"                   "standing"   Viewer  EntitlementsRead   Standing   entitlements::show;
     GET    "/v1/tenants/{tenant}/quotas"                         "standing"   Viewer  UsageRead          Standing   quotas::show;
 
+    GET    "/v1/tenants/{tenant}/invoices"                       "invoices"   Viewer  InvoicesRead       Finance    invoices::list;
+    GET    "/v1/tenants/{tenant}/invoices/{id}"                  "invoices"   Viewer  InvoicesRead       Finance    invoices::show;
+    GET    "/v1/tenants/{tenant}/invoices/{id}/pdf"              "invoices"   Viewer  InvoicesRead       Finance    invoices::pdf;
+    GET    "/v1/tenants/{tenant}/upcoming-invoice"               "invoices"   Viewer  InvoicesRead       Finance    invoices::upcoming;
+    GET    "/v1/tenants/{tenant}/payments"                       "invoices"   Viewer  InvoicesRead       Finance    payments::list;
+    GET    "/v1/tenants/{tenant}/payment-method"                 "invoices"   Viewer  InvoicesRead       Finance    payments::method;
+    GET    "/v1/tenants/{tenant}/credit-notes"                   "invoices"   Viewer  InvoicesRead       Finance    payments::credit_notes;
+    GET    "/v1/tenants/{tenant}/refunds"                        "invoices"   no      FinanceRead        Finance    payments::refunds;
+
     GET    "/v1/audit/events"                                    "audit"      no      AuditRead          Finance    audit::events;
     GET    "/v1/audit/events/{address}"                          "audit"      no      AuditRead          Finance    audit::event;
+    GET    "/v1/audit/stream"                                    "audit"      no      AuditRead          Finance    event_streams::audit;
     GET    "/v1/audit/state"                                     "audit"      no      AuditRead          Finance    audit::state;
 
     GET    "/v1/api-keys"                                        "api-keys"   no      KeysAdmin          Operator   keys::list;

@@ -136,9 +136,27 @@ impl Cursors {
     /// The cursor that goes on after `place` in `list`; `list` names route and filter.
     pub fn write(&self, list: &str, place: &impl Serialize) -> Answer<String> {
         let place = serde_json::to_vec(place).map_err(Problem::internal)?;
-        let mut bytes = self.tag(list, &place);
-        bytes.extend_from_slice(&place);
-        Ok(URL_SAFE_NO_PAD.encode(bytes))
+        Ok(self.write_bytes(list, &place))
+    }
+
+    /// The same for a place that is bytes already.
+    #[must_use]
+    pub fn write_bytes(&self, list: &str, place: &[u8]) -> String {
+        let mut bytes = self.tag(list, place);
+        bytes.extend_from_slice(place);
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// The bytes of a cursor of this list; none: it was altered, or is of another one.
+    #[must_use]
+    pub fn read_bytes(&self, list: &str, cursor: &str) -> Option<Vec<u8>> {
+        if cursor.len() > CURSOR_BYTES_MAX {
+            return None;
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
+        let (tag, place) = bytes.split_at_checked(TAG_BYTES)?;
+        let right: bool = subtle::ConstantTimeEq::ct_eq(tag, &*self.tag(list, place)).into();
+        right.then(|| place.to_vec())
     }
 
     /// The place of a cursor of this list.
@@ -152,16 +170,8 @@ impl Cursors {
                 "the cursor was altered or belongs to another list",
             )
         };
-        if cursor.len() > CURSOR_BYTES_MAX {
-            return Err(invalid());
-        }
-        let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| invalid())?;
-        let (tag, place) = bytes.split_at_checked(TAG_BYTES).ok_or_else(invalid)?;
-        let right: bool = subtle::ConstantTimeEq::ct_eq(tag, &*self.tag(list, place)).into();
-        if !right {
-            return Err(invalid());
-        }
-        serde_json::from_slice(place).map(Some).map_err(|_| invalid())
+        let place = self.read_bytes(list, cursor).ok_or_else(invalid)?;
+        serde_json::from_slice(&place).map(Some).map_err(|_| invalid())
     }
 }
 

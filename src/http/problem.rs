@@ -111,6 +111,15 @@ kinds! {
     Internal = 500 "internal", "Something failed on our side",
         "A fault that the request did not cause. It is in the log under `request_id`.",
         "Try again later; if it stays, give the operator the request id.";
+    StripeUnavailable = 502 "stripe-unavailable", "Stripe cannot be asked",
+        "Stripe is down, does not accept our key, or gave an answer that cannot be read.",
+        "Try again later; what the ledger itself knows is answered as ever. Operators: `subledger doctor` says why.";
+    StripeTimeout = 504 "stripe-timeout", "Stripe did not answer in time",
+        "The answer of Stripe did not come while the request waited for it.",
+        "Try again; nothing was changed.";
+    StripeBusy = 503 "stripe-busy", "Stripe takes no more questions now",
+        "Stripe allows so many requests a second, and they are used up.",
+        "Wait for the seconds of Retry-After and try again.";
     ProjectionBehind = 503 "projection-behind", "The view has not reached the asked position yet",
         "Ledger-Min-Position names a position that the view did not reach within the wait.",
         "Try again after Retry-After, or read without Ledger-Min-Position.";
@@ -325,7 +334,7 @@ mod tests {
                 .with("needed", "tenants:read");
             let response = problem.respond("/v1/x", "r-1");
             assert_eq!(response.status().as_u16(), kind.status());
-            assert!((400..=503).contains(&kind.status()));
+            assert!((400..=504).contains(&kind.status()));
             assert_eq!(response.headers()["content-type"], "application/problem+json");
             let body = problem.body("/v1/x", "r-1");
             assert_eq!(body["type"], format!("/problems/{}", kind.slug()));

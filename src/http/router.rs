@@ -95,7 +95,14 @@ fn cors(service: &Service) -> Option<CorsLayer> {
         return None;
     }
     use axum::http::{HeaderName, Method, header};
-    let ours = ["idempotency-key", "ledger-min-position", "prefer", "x-request-id"].map(HeaderName::from_static);
+    let ours = [
+        "idempotency-key",
+        "last-event-id",
+        "ledger-min-position",
+        "prefer",
+        "x-request-id",
+    ]
+    .map(HeaderName::from_static);
     let shown = [
         "ledger-position",
         "ledger-view-position",

@@ -13,6 +13,7 @@ use projections::entitlements::EntitlementsRow;
 use projections::rebuild::Rebuilds;
 use projections::runner::Progress;
 use projections::status::StatusRow;
+use tokio::sync::Notify;
 
 use super::account::Finder;
 use super::bodies::Bodies;
@@ -20,15 +21,18 @@ use super::limits::RateLimits;
 use super::metrics::HttpMetrics;
 use super::page::Cursors;
 use super::resources::webhook::Endpoints;
+use super::streams::Streams;
 use crate::auth::api_key::{ADMIN_PREFIX, AdminToken, PREFIX};
 use crate::auth::key_ring::KeyRing;
 use crate::auth::portal_token::PortalVerifier;
-use crate::auth::{AuthError, Mode, Principal};
+use crate::auth::ticket::{SpeaksFor, Tickets};
+use crate::auth::{AuthError, Kind, Mode, Principal};
 use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::inbox::{ReceiptStore, Receiver};
 use crate::plans::registry::Registry;
 use crate::process::accounts::Accounts;
+use crate::stripe::gateway::Gateway;
 
 /// Settings of the HTTP border, validated by `config.rs`.
 #[derive(Clone, Debug)]
@@ -47,7 +51,10 @@ pub struct HttpSettings {
 
 /// How far the process is between start and stop.
 #[derive(Debug, Default)]
-pub struct Lifecycle(AtomicU8);
+pub struct Lifecycle {
+    phase: AtomicU8,
+    told: Notify,
+}
 
 /// A step of the process's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,18 +71,29 @@ impl Lifecycle {
     /// Everything is started.
     pub fn ready(&self) {
         // A stop that came first stays.
-        let _ = self.0.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Acquire);
+        let _ = self.phase.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Acquire);
     }
 
     /// The process was told to stop.
     pub fn stop(&self) {
-        self.0.store(2, Ordering::Release);
+        self.phase.store(2, Ordering::Release);
+        self.told.notify_waiters();
+    }
+
+    /// Ends when the process is told to stop.
+    pub async fn stopped(&self) {
+        let mut told = std::pin::pin!(self.told.notified());
+        // Waiting begins before looking, so that a stop in between is not missed.
+        told.as_mut().enable();
+        if self.phase() != Phase::Stopping {
+            told.await;
+        }
     }
 
     /// The present step.
     #[must_use]
     pub fn phase(&self) -> Phase {
-        match self.0.load(Ordering::Acquire) {
+        match self.phase.load(Ordering::Acquire) {
             0 => Phase::Starting,
             1 => Phase::Ready,
             _ => Phase::Stopping,
@@ -119,6 +137,8 @@ pub struct Parts {
     pub rebuilds: Rebuilds,
     /// Rows of accounts, kept in memory.
     pub cache: Cache,
+    /// Stripe, with a key.
+    pub gateway: Option<Gateway>,
 }
 
 /// The handle.
@@ -132,6 +152,8 @@ struct Whole {
     accounts: Accounts,
     entitlements: Bodies<EntitlementsRow>,
     subscriptions: Bodies<StatusRow>,
+    streams: Streams,
+    tickets: Tickets,
 }
 
 impl Deref for Service {
@@ -152,6 +174,8 @@ impl Service {
             finder: Finder::new(directory, parts.db.parts()),
             entitlements: Bodies::default(),
             subscriptions: Bodies::default(),
+            streams: Streams::new(&parts.db, &parts.progress, &parts.metrics),
+            tickets: Tickets::new(parts.db.clone()),
             parts,
         }))
     }
@@ -178,6 +202,50 @@ impl Service {
     #[must_use]
     pub fn subscription_bodies(&self) -> &Bodies<StatusRow> {
         &self.0.subscriptions
+    }
+
+    /// Streams that are open.
+    #[must_use]
+    pub fn streams(&self) -> &Streams {
+        &self.0.streams
+    }
+
+    /// Tickets that open them.
+    #[must_use]
+    pub fn tickets(&self) -> &Tickets {
+        &self.0.tickets
+    }
+
+    /// The caller a ticket speaks for, and the stream it opens; the ticket is used up.
+    pub async fn redeem(&self, ticket: &str, address: Option<IpAddr>) -> Result<(Arc<Principal>, String), AuthError> {
+        let now = self.clock.now();
+        let used = self.tickets().redeem(ticket, now).await.map_err(|error| {
+            tracing::warn!(%error, "a ticket could not be looked up");
+            AuthError::Unavailable
+        })?;
+        let used = used.ok_or(AuthError::Refused("ticket_unknown"))?;
+        let principal = match &used.speaks_for {
+            SpeaksFor::Key { id } => self.keys.principal(id, address, now).await?,
+            SpeaksFor::Operator => Arc::new(Principal::operator()),
+            portal @ SpeaksFor::Portal { .. } => Arc::new(
+                portal
+                    .portal(now)
+                    .ok_or(AuthError::Refused("ticket_of_an_ended_token"))?,
+            ),
+        };
+        Ok((principal, used.stream))
+    }
+
+    /// Whether a credential that was good still is; a store that does not answer takes nobody's right away.
+    pub async fn still_holds(&self, principal: &Principal, address: Option<IpAddr>) -> bool {
+        match &principal.kind {
+            Kind::Key { id } => {
+                let found = self.keys.principal(id, address, self.clock.now()).await;
+                !matches!(found, Err(AuthError::Refused(_)))
+            }
+            // These end when they say they do.
+            Kind::Portal { .. } | Kind::Operator => true,
+        }
     }
 
     /// The caller behind the headers of a request, or why there is none.

@@ -14,6 +14,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::guard::{AccountRef, stripe_id};
+use super::resources::event_streams::stream_path;
 use crate::process::accounts::{METADATA_CHARS_MAX, METADATA_ENTRIES_MAX, TEXT_CHARS_MAX};
 
 /// Longest text to search for.
@@ -33,6 +34,9 @@ const STORABLE: &str = r"^[^\u0000]*$";
 pub const TENANT: &str = r"^(?!me$)(?!cus_)[A-Za-z0-9._:-]{1,128}$";
 /// A tenant's own id, or a Stripe customer.
 pub const ACCOUNT: &str = r"^((?!me$)(?!cus_)[A-Za-z0-9._:-]{1,128}|cus_[!-~]{0,251})$";
+/// Path of a stream.
+const STREAM_PATH: &str =
+    r"^/v1/(audit/stream|tenants/((?!cus_)[A-Za-z0-9._:-]{1,128}|cus_[!-~]{0,251})/subscription/stream)$";
 /// An id of Stripe's.
 pub const STRIPE_ID: &str = r"^[!-~]{1,255}$";
 const CURRENCY: &str = r"^[A-Za-z]{3}$";
@@ -76,6 +80,8 @@ texts! {
     SearchText(String) by searched, as string(PLAIN, (0, SEARCH_CHARS_MAX));
     /// 1 to 500 characters, some of them visible; for whoever reads the log later.
     Reason(Box<str>) by reason, as string(VISIBLE, (1, REASON_CHARS_MAX));
+    /// Path of a stream of server-sent events: `/v1/audit/stream` or `/v1/tenants/{tenant}/subscription/stream`.
+    StreamPath(String) by stream_path, as string(STREAM_PATH, (16, 300));
     /// The caller's own id of a tenant; `me` and names that begin with `cus_` are reserved.
     TenantName(TenantId) by |text| TenantId::parse(text).map_err(|error| error.to_string()), as string(TENANT, (1, 128));
     /// The caller's own id of a tenant, or a Stripe customer (`cus_...`).

@@ -40,6 +40,40 @@ pub struct AuditFilter {
     pub to: Option<Timestamp>,
 }
 
+impl AuditFilter {
+    /// Whether an event of the index is asked for: what the statements of a list say, of one row.
+    #[must_use]
+    pub fn matches(&self, part: u32, row: &AuditRow) -> bool {
+        let is = |asked: &Option<String>, found: &str| asked.as_deref().is_none_or(|asked| asked == found);
+        let of_account = match (&self.tenant, self.streams.as_slice()) {
+            (None, []) => true,
+            (tenant, streams) => {
+                let by_name = tenant.is_some() && tenant.as_deref() == row.tenant.as_deref();
+                by_name || streams.iter().any(|stream| **stream == *row.stream)
+            }
+        };
+        let of_source = |source: &String| {
+            let receipt = row
+                .receipt
+                .as_deref()
+                .and_then(|receipt| receipt.strip_prefix(source.as_str()));
+            receipt.is_some_and(|rest| rest.starts_with('/'))
+        };
+        let of_stripe = |event: &String| row.actor.strip_prefix("stripe:") == Some(event.as_str());
+        self.parts.as_ref().is_none_or(|parts| parts.contains(&part))
+            && of_account
+            && is(&self.stream, &row.stream)
+            && is(&self.event_type, &row.event_type)
+            && is(&self.family, &row.family)
+            && is(&self.actor, &row.actor)
+            && self.source.as_ref().is_none_or(of_source)
+            && self.stripe_event.as_ref().is_none_or(of_stripe)
+            && self.event_id.is_none_or(|id| id == row.event_id)
+            && self.from.is_none_or(|from| row.recorded_at >= from)
+            && self.to.is_none_or(|to| row.recorded_at < to)
+    }
+}
+
 /// Where a listing goes on: in each part, below this position. Made by the first page, which fixes the heads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditPlace(pub Vec<u64>);

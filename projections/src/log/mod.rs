@@ -4,6 +4,7 @@
 //! `position > after` never passes an event that is still to come.
 
 mod postgres;
+pub mod span;
 mod sqlite;
 
 use std::collections::BTreeSet;
@@ -23,6 +24,7 @@ pub const HOT_STATEMENTS: &[(&str, &str)] = &[
     ("page", postgres::PAGE),
     ("stream", postgres::STREAM),
     ("streams", postgres::STREAMS),
+    ("sequence", postgres::SEQUENCE),
 ];
 
 /// An event as stored. `payload` and `metadata` are the very bytes that were hashed.

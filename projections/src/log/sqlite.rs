@@ -8,9 +8,16 @@ use crate::db::{DbError, at_from_micros, position_from_sql};
 
 macro_rules! columns {
     () => {
-        "e.aggregate_type, e.aggregate_id, e.sequence, e.part, e.position, e.tenant, e.event_id, e.event_type, \
-         e.event_version, e.payload, e.metadata, e.causation_id, e.correlation_id, e.occurred_at, e.recorded_at, \
-         e.content_hash"
+        columns!("e.payload")
+    };
+    ($payload:literal) => {
+        concat!(
+            "e.aggregate_type, e.aggregate_id, e.sequence, e.part, e.position, e.tenant, e.event_id, e.event_type, \
+             e.event_version, ",
+            $payload,
+            ", e.metadata, e.causation_id, e.correlation_id, e.occurred_at, e.recorded_at, \
+             e.content_hash"
+        )
     };
 }
 
@@ -32,6 +39,22 @@ const STREAMS: &str = concat!(
     " from json_each(?2) k cross join events e on e.part = ?1 and e.aggregate_type = k.value ->> 0 \
       and e.aggregate_id = k.value ->> 1 order by e.aggregate_type, e.aggregate_id, e.sequence"
 );
+
+const SLIM_SPAN: &str = concat!(
+    "select ",
+    columns!("''"),
+    " from events e where e.part = ?1 and e.position > ?2 and e.position <= ?3 order by e.position"
+);
+// `+` keeps SQLite off the index by stream: a run is short, and a stream may be long.
+const SPAN_OF_STREAMS: &str = concat!(
+    "select ",
+    columns!(),
+    " from events e where e.part = ?1 and e.position > ?2 and e.position <= ?3 \
+      and +e.aggregate_type = 'subscription' and +e.aggregate_id in (select value from json_each(?4)) \
+      order by e.position"
+);
+const SEQUENCE: &str = "select coalesce(max(e.sequence), 0) from events e where e.part = ?1 and e.aggregate_type = ?2 \
+     and e.aggregate_id = ?3 and e.position <= ?4";
 
 const COUNT: &str = "select count(*) from (select 1 from events e where e.part = ?1 and e.aggregate_type = ?2 \
      and e.aggregate_id = ?3 and e.sequence <= ?4 and e.event_type in (select value from json_each(?5)) limit ?6)";
@@ -106,4 +129,42 @@ pub(super) async fn streams(
     let names = serde_json::to_string(wanted).map_err(|error| DbError::bug(error.to_string()))?;
     let query = sqlx::query(STREAMS).bind(part).bind(names);
     query.fetch_all(pool).await?.iter().map(event).collect()
+}
+
+pub(super) async fn slim_span(
+    pool: &SqlitePool,
+    part: u32,
+    (after, to): (i64, i64),
+) -> Result<Vec<StoredEvent>, DbError> {
+    let query = sqlx::query(SLIM_SPAN).bind(part).bind(after).bind(to);
+    query.fetch_all(pool).await?.iter().map(event).collect()
+}
+
+pub(super) async fn span_of_streams(
+    pool: &SqlitePool,
+    part: u32,
+    (after, to): (i64, i64),
+    streams: &[String],
+) -> Result<Vec<StoredEvent>, DbError> {
+    let streams = serde_json::to_string(streams).map_err(|error| DbError::bug(error.to_string()))?;
+    let query = sqlx::query(SPAN_OF_STREAMS)
+        .bind(part)
+        .bind(after)
+        .bind(to)
+        .bind(streams);
+    query.fetch_all(pool).await?.iter().map(event).collect()
+}
+
+pub(super) async fn sequence_at(
+    pool: &SqlitePool,
+    part: u32,
+    (aggregate_type, stream): (&str, &str),
+    position: i64,
+) -> Result<i64, DbError> {
+    let query = sqlx::query_scalar(SEQUENCE)
+        .bind(part)
+        .bind(aggregate_type)
+        .bind(stream)
+        .bind(position);
+    Ok(query.fetch_one(pool).await?)
 }

@@ -15,6 +15,7 @@ use crate::book::{Last, decides_holdings};
 use crate::db::StoreKind;
 use crate::entitlements::Entitlements;
 use crate::invoices::Invoices;
+use crate::money::Money;
 use crate::projection::{FoldError, LogEvent, Projection};
 use crate::quota::Quota;
 use crate::status::{Status, StatusRow};
@@ -136,6 +137,7 @@ impl Fill {
                 View::Entitlements => self.alone::<Entitlements>(at, events),
                 View::Quota => self.alone::<Quota>(at, events),
                 View::Invoices => self.alone::<Invoices>(at, events),
+                View::Money => self.alone::<Money>(at, events),
                 View::Audit => self.alone::<Audit>(at, events),
             }?;
         }
@@ -211,7 +213,7 @@ impl Fill {
             let is_wanted = match out.view {
                 View::Entitlements => counted.is_some(),
                 View::Quota => true,
-                View::Status | View::Invoices | View::Audit => false,
+                View::Status | View::Invoices | View::Money | View::Audit => false,
             };
             if !is_wanted {
                 continue;

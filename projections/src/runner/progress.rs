@@ -168,6 +168,12 @@ impl Progress {
         }
     }
 
+    /// Changes whenever any view has moved.
+    #[must_use]
+    pub fn watch_moved(&self) -> watch::Receiver<u64> {
+        self.0.moved.subscribe()
+    }
+
     /// Head of a part as last seen.
     #[must_use]
     pub fn head(&self, part: u32) -> u64 {

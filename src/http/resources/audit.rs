@@ -104,7 +104,9 @@ pub struct AuditLine {
 }
 
 impl AuditLine {
-    fn of(part: u32, row: AuditRow) -> Self {
+    /// Of a row of the index.
+    #[must_use]
+    pub fn of(part: u32, row: AuditRow) -> Self {
         let place = LedgerPosition {
             part,
             position: row.position,
@@ -220,8 +222,30 @@ pub struct StateQuery {
     known_at: Option<Timestamp>,
 }
 
-async fn filter(service: &Service, query: &AuditQuery) -> Answer<AuditFilter> {
-    page::within_span(query.from, query.to)?;
+/// Which events a list or a stream is asked for; everything given must hold.
+pub struct AuditWanted {
+    /// Of the account of this tenant.
+    pub tenant: Option<AccountName>,
+    /// Of this stream.
+    pub stream: Option<PlainText>,
+    /// Stored name.
+    pub event_type: Option<PlainText>,
+    /// Family.
+    pub family: Option<PlainText>,
+    /// Who caused it.
+    pub actor: Option<PlainText>,
+    /// Source of the receipt behind it.
+    pub source: Option<PlainText>,
+    /// Recorded at or after.
+    pub from: Option<Timestamp>,
+    /// Recorded before.
+    pub to: Option<Timestamp>,
+    /// The event's own id, or the id of the Stripe event behind it.
+    pub event_id: Option<PlainText>,
+}
+
+/// What is looked for, and where.
+pub async fn filter(service: &Service, query: &AuditWanted) -> Answer<AuditFilter> {
     let text = |text: &Option<PlainText>| text.as_ref().map(|text| text.0.clone());
     let mut filter = AuditFilter {
         stream: text(&query.stream),
@@ -281,7 +305,19 @@ pub async fn events(
         count: query.count,
     };
     let size = paging.size()?;
-    let filter = filter(&service, &query).await?;
+    page::within_span(query.from, query.to)?;
+    let wanted = AuditWanted {
+        tenant: query.tenant,
+        stream: query.stream,
+        event_type: query.event_type,
+        family: query.family,
+        actor: query.actor,
+        source: query.source,
+        from: query.from,
+        to: query.to,
+        event_id: query.event_id,
+    };
+    let filter = filter(&service, &wanted).await?;
     position::wait(&service, View::Audit, None, &headers).await?;
     let list_name = format!("audit-events {filter:?}");
     let place: Option<String> = service.cursors.read(&list_name, paging.cursor.as_deref())?;

@@ -1,11 +1,11 @@
 //! `GET /v1/tenants/{tenant}/subscription/history`: what happened to an account, in words its own people may read.
 //!
 //! Newest first. Sequences of a stream are dense, so a page goes down from a sequence in steps and leaves out what is
-//! not for the portal: snapshots that changed nothing, disputes, findings, and who did what.
+//! not for the portal: snapshots that changed nothing, findings, and who did what. What wants attention carries an alert
+//! ([`super::alert`]).
 
 use std::sync::LazyLock;
 
-use aggregates::money::Currency;
 use aggregates::recorded::LedgerEvent;
 use aggregates::subscription::seen::SubscriptionSeen;
 use aggregates::subscription::{AGGREGATE_TYPE, Carried, SubscriptionEvent};
@@ -19,6 +19,8 @@ use projections::views::View;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::alert::AlertEntry;
+use super::invoice_answer::money;
 use super::plans::MoneyAnswer;
 use crate::http::account::{Account, asked, unanswered};
 use crate::http::extract::Params;
@@ -54,12 +56,15 @@ pub struct HistoryEntry {
     /// The invoice it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     invoice: Option<InvoiceEntry>,
-    /// The payment, refund or credit it is about.
+    /// The payment, refund, credit or dispute it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     amount: Option<MoneyAnswer>,
     /// The payment method it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     payment_method: Option<MethodEntry>,
+    /// What its people should know or do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alert: Option<AlertEntry>,
 }
 
 /// Terms of a subscription.
@@ -126,13 +131,13 @@ told! {
         SubscriptionResumed CollectionPaused CollectionResumed PaymentOverdue SubscriptionUnpaid PaymentRecovered
         SubscriptionEnded InvoiceFinalized InvoiceUpcomingNoticed InvoicePaid InvoicePaymentFailed
         InvoiceActionRequired InvoiceOverdue InvoiceVoided InvoiceUncollectible ChargeSucceeded ChargeFailed
-        RefundIssued RefundSettled RefundFailed CreditNoteIssued CreditNoteVoided
+        RefundIssued RefundSettled RefundFailed DisputeOpened DisputeClosed CreditNoteIssued CreditNoteVoided
     ],
     kept: [
         CustomerLinked TenantAssigned CustomerDeleted CustomerRevised SubscriptionRevised StatusUnrecognised
         ConcurrentSubscriptionsFound SnapshotConfirmed LateSnapshotRecorded InvoiceDrafted InvoiceRevised
-        InvoicePaymentLinked ChargeRevised RefundRevised DisputeOpened DisputeFundsWithdrawn DisputeFundsReinstated
-        DisputeClosed DisputeRevised CreditNoteRevised CustomerBalanceChanged CheckoutRequested CheckoutStarted
+        InvoicePaymentLinked ChargeRevised RefundRevised DisputeFundsWithdrawn DisputeFundsReinstated
+        DisputeRevised CreditNoteRevised CustomerBalanceChanged CheckoutRequested CheckoutStarted
         PortalSessionOpened SubscriptionRequested PlanChangeRequested PlanChangeWithdrawalRequested
         QuantityChangeRequested CancellationRequested ResumptionRequested PauseRequested UnpauseRequested
         CouponRequested TrialExtensionRequested InvoicePaymentRequested RefundRequested CustomerUpdateRequested
@@ -152,13 +157,6 @@ fn stored_name(variant: &str) -> String {
     name
 }
 
-fn money(amount_minor: i64, currency: Currency) -> MoneyAnswer {
-    MoneyAnswer {
-        amount_minor,
-        currency: currency.as_str().to_owned(),
-    }
-}
-
 fn terms(it: &SubscriptionSeen) -> TermsEntry {
     let items = it.snapshot.items.as_deref().unwrap_or_default();
     let planned = items.iter().find_map(|item| Some((item, it.plans.get(&item.price)?)));
@@ -173,7 +171,14 @@ fn terms(it: &SubscriptionSeen) -> TermsEntry {
 }
 
 impl HistoryEntry {
-    fn of(stored: StoredEvent) -> Answer<Option<Self>> {
+    /// What happened, for instance `plan_changed`.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.event
+    }
+
+    /// Of an event of an account; none: it is not for its people.
+    pub fn of(stored: StoredEvent) -> Answer<Option<Self>> {
         let logged = LogEvent::from(stored);
         let LedgerEvent::Subscription(event) = logged.typed().map_err(Problem::internal)? else {
             return Ok(None);
@@ -195,6 +200,7 @@ impl HistoryEntry {
             invoice: None,
             amount: None,
             payment_method: None,
+            alert: AlertEntry::of(event),
         };
         entry.tell(event);
         Ok(Some(entry))
@@ -214,6 +220,7 @@ impl HistoryEntry {
             }
             Some(Carried::Charge(it)) => self.amount = Some(money(it.snapshot.amount_minor, it.snapshot.currency)),
             Some(Carried::Refund(it)) => self.amount = Some(money(it.snapshot.amount_minor, it.snapshot.currency)),
+            Some(Carried::Dispute(it)) => self.amount = Some(money(it.snapshot.amount_minor, it.snapshot.currency)),
             Some(Carried::CreditNote(it)) => self.amount = Some(money(it.snapshot.amount_minor, it.snapshot.currency)),
             Some(Carried::PaymentMethod(it)) => {
                 self.payment_method = Some(MethodEntry {
@@ -227,8 +234,7 @@ impl HistoryEntry {
                 | Carried::Schedule(_)
                 | Carried::Checkout(_)
                 | Carried::Discount(_)
-                | Carried::InvoicePayment(_)
-                | Carried::Dispute(_),
+                | Carried::InvoicePayment(_),
             )
             | None => {}
         }
@@ -328,6 +334,6 @@ mod tests {
             assert!(catalogue.iter().any(|entry| entry.event_type == *name), "{name}");
         }
         assert!(TOLD.contains(&"subscription.plan_changed".to_owned()));
-        assert!(!TOLD.contains(&"subscription.dispute_opened".to_owned()));
+        assert!(!TOLD.contains(&"subscription.dispute_funds_withdrawn".to_owned()));
     }
 }

@@ -2,7 +2,7 @@
 
 use aggregates::facts::{Item, Period};
 use aggregates::money::Currency;
-use aggregates::subscription::standing::{PendingChange, Standing};
+use aggregates::subscription::standing::{MethodStanding, PendingChange, Standing};
 use aggregates::time::Timestamp;
 use projections::book::StandingBook;
 use serde::Serialize;
@@ -105,6 +105,20 @@ pub struct MethodAnswer {
     exp_month: Option<u32>,
     /// Year of expiry.
     exp_year: Option<u32>,
+}
+
+impl MethodAnswer {
+    /// Of what is charged by default.
+    #[must_use]
+    pub fn of(method: &MethodStanding) -> Self {
+        Self {
+            kind: method.kind.clone(),
+            brand: method.brand.clone(),
+            last4: method.last4.clone(),
+            exp_month: method.exp_month,
+            exp_year: method.exp_year,
+        }
+    }
 }
 
 /// A step of dunning.
@@ -276,13 +290,7 @@ impl SubscriptionAnswer {
             pause: pause(it),
             pending_change: it.pending_change.as_ref().map(|change| pending(stand, change)),
             restriction: stand.restriction(),
-            payment_method: it.payment_method.as_ref().map(|method| MethodAnswer {
-                kind: method.kind.clone(),
-                brand: method.brand.clone(),
-                last4: method.last4.clone(),
-                exp_month: method.exp_month,
-                exp_year: method.exp_year,
-            }),
+            payment_method: it.payment_method.as_ref().map(MethodAnswer::of),
             dunning: None,
             upgrade_options: stand
                 .upgrades()

@@ -33,6 +33,12 @@ impl Answer {
         self.object.get("id").and_then(Value::as_str)
     }
 
+    /// A text of the object by a name that every version has.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.object.get(name).and_then(Value::as_str)
+    }
+
     /// The objects of a list.
     #[must_use]
     pub fn rows(&self) -> &[Value] {

@@ -38,7 +38,7 @@ pub enum Call {
     CreateSubscription(NewSubscription),
     /// Other prices or quantities, now.
     ChangeItems(ItemsChange),
-    /// What a change would cost. Changes nothing, but is asked for by POST.
+    /// What a change would cost; with no items, what comes next as things are. Changes nothing, but is asked for by POST.
     Preview { customer: CustomerId, change: ItemsChange },
     /// An end at a time of the future.
     ScheduleCancellation {

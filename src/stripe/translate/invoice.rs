@@ -4,9 +4,10 @@ use aggregates::facts::{InvoiceLine, InvoicePaymentSnapshot, InvoiceSnapshot, In
 use aggregates::ids::{InvoiceId, LineId, PriceId, SubscriptionId};
 use aggregates::observation::Observed;
 use aggregates::time::Timestamp;
+use serde_json::Value;
 
 use super::paths::{Fact, amount_row, invoice as inv, invoice_payment as inpay, line as il};
-use super::read::{Reader, unreadable};
+use super::read::{Notes, Reader, unreadable};
 use super::subscription::period;
 use super::{Cx, Facts, Fault, Fetch, FetchKind, Owner, Target};
 
@@ -38,6 +39,20 @@ pub(super) fn invoice(cx: &Cx<'_>) -> Result<Facts, Fault> {
         fetches,
         ..Facts::of(fact)
     })
+}
+
+/// What the next invoice would be. A preview has no id that lasts, so its lines are named after it.
+pub fn preview(object: &Value, asked_at: Timestamp) -> Result<InvoiceSnapshot, Fault> {
+    let unnamed = |_| Fault {
+        fact: &inv::ID,
+        found: None,
+    };
+    let kind = Kind {
+        id: InvoiceId::parse("preview").map_err(unnamed)?,
+        forced: Some(InvoiceStatus::Upcoming),
+        as_of: asked_at,
+    };
+    snapshot(Reader::new(object, &Notes::default()), &kind)
 }
 
 fn names(invoice: &InvoiceId, snapshot: &InvoiceSnapshot) -> Vec<Target> {

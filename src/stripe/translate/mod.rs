@@ -26,6 +26,7 @@ use aggregates::snapshot::{Fingerprint, Seen, Snapshot};
 use aggregates::time::Timestamp;
 use serde_json::Value;
 
+pub use self::invoice::preview;
 pub use self::meaning::{
     AccountFact, Facts, Fetch, FetchKind, Ignored, Link, Outcome, Owner, Quarantine, Target, Translation,
 };

@@ -17,5 +17,6 @@ mod receive;
 mod restore;
 mod samples;
 mod stock_loaders;
+mod streams;
 mod stripe_reads;
 mod world;

@@ -12,7 +12,7 @@ use subledger::stripe::envelope::Envelope;
 use subledger::stripe::translate::{Outcome, Translator};
 use uuid::Uuid;
 
-use super::harness::App;
+use super::harness::{App, NOW};
 use crate::support::stripe;
 
 pub(super) fn at(seconds: i64) -> Timestamp {
@@ -177,5 +177,40 @@ impl<'a> AccountLog<'a> {
             subledger::ledger::Outcome::Appended { last_position, .. } => format!("{}.{last_position}", self.part),
             other => panic!("{other:?}"),
         }
+    }
+}
+
+/// Appends to a stream an event that no view of accounts can read: they stop before it. Answers its place.
+pub(super) async fn unreadable(app: &App, stream: &StreamId, sequence: u64) -> (u32, u64) {
+    let event = NewEvent {
+        event_id: Uuid::now_v7(),
+        event_type: "subscription.account_opened".into(),
+        event_version: 99,
+        payload: "{}".into(),
+        metadata: r#"{"actor":{"kind":"operator"}}"#.into(),
+        causation_id: "test".into(),
+        correlation_id: "test".into(),
+        occurred_at: at(NOW),
+    };
+    let mark = Mark {
+        source: "test".into(),
+        key: format!("newer {stream}"),
+        request_hash: None,
+    };
+    let item = Item {
+        appends: vec![StreamAppend {
+            aggregate_type: subscription::AGGREGATE_TYPE,
+            stream: stream.clone(),
+            tenant: None,
+            expected_sequence: sequence,
+            events: vec![event],
+        }],
+        ..Item::new(mark)
+    };
+    let part = part_of(stream, app.service.db.parts());
+    let outcomes = append(&app.service.db, part, vec![item], at(NOW)).await;
+    match outcomes.expect("an append").remove(0) {
+        subledger::ledger::Outcome::Appended { last_position, .. } => (part, last_position),
+        other => panic!("{other:?}"),
     }
 }

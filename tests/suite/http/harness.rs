@@ -29,6 +29,7 @@ use subledger::plans::registry::Registry;
 use subledger::stripe::signature::{NamedSecret, Tolerance, Verifier};
 use tower::ServiceExt as _;
 
+use crate::stripe_api::FakeStripe;
 use crate::support::{TestStore, stores, stripe};
 
 /// The instant of every test here: 2027-01-15T08:00:00Z.
@@ -43,6 +44,8 @@ pub(super) struct App {
     /// What its clock says, in seconds.
     seconds: Arc<AtomicI64>,
     router: Router,
+    /// Stripe as the service can ask it.
+    pub(super) stripe: FakeStripe,
     _runner: Runner,
     pub(super) store: TestStore,
 }
@@ -128,6 +131,7 @@ impl App {
         let loaded = subledger::plans::load(&Source::Bundled, &|_| None).expect("plans");
         let receipts = ReceiptStore::new(db.clone());
         let pepper = Pepper::parse("test-pepper-0123456789abcdef0123456789abcdef").expect("a pepper");
+        let stripe = FakeStripe::default();
         let secret = NamedSecret::parse("main", stripe::SECRET).expect("a secret");
         let tolerance = Tolerance::parse(300).expect("a tolerance");
         let service = Service::new(Parts {
@@ -151,6 +155,7 @@ impl App {
             progress: runner.progress().clone(),
             cache: runner.cache().clone(),
             rebuilds: Rebuilds::start(&db, &runner),
+            gateway: Some(Arc::new(stripe.clone())),
             receiver: Receiver::start(receipts.clone(), Arc::new(|_| {})),
             receipts,
             db,
@@ -161,6 +166,7 @@ impl App {
             lifecycle,
             admin,
             seconds,
+            stripe,
             _runner: runner,
             store,
         }
@@ -209,6 +215,13 @@ impl App {
         let request = request.body(Body::from(body.to_vec())).expect("a request");
         let response = self.router.clone().oneshot(request).await.expect("an answer");
         let (parts, body) = response.into_parts();
+        // A stream has no end to wait for; tests of streams read it piece by piece.
+        let kind = parts.headers.get("content-type").and_then(|value| value.to_str().ok());
+        let body = if kind == Some("text/event-stream") {
+            Body::empty()
+        } else {
+            body
+        };
         let body = axum::body::to_bytes(body, usize::MAX).await.expect("a body");
         Answer {
             status: parts.status.as_u16(),

@@ -2,15 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use aggregates::ids::TenantId;
 use projections::log::read_page;
 use serde_json::{Value, json};
 use subledger::http::TABLE;
 use subledger::http::router::Access;
-use subledger::ledger::{Item, Mark, NewEvent, StreamAppend, append};
-use uuid::Uuid;
 
-use super::account_log::{AccountLog, at};
+use super::account_log::{AccountLog, unreadable};
 use super::harness::{Answer, App, NOW};
 
 /// A command: its route, its address, and a body that it takes.
@@ -34,37 +31,7 @@ async fn keyed(app: &App, path: &str, key: &str, body: &Value) -> Answer {
 /// Lets the view of the status stand still; answers part and position of the event it cannot fold.
 async fn stop_status(app: &App) -> (u32, u64) {
     let log = AccountLog::open(app, 9, true, NOW - 900).await;
-    let event = NewEvent {
-        event_id: Uuid::now_v7(),
-        event_type: "subscription.account_opened".into(),
-        event_version: 99,
-        payload: "{}".into(),
-        metadata: r#"{"actor":{"kind":"operator"}}"#.into(),
-        causation_id: "test".into(),
-        correlation_id: "test".into(),
-        occurred_at: at(NOW),
-    };
-    let mark = Mark {
-        source: "test".into(),
-        key: "newer".into(),
-        request_hash: None,
-    };
-    let item = Item {
-        appends: vec![StreamAppend {
-            aggregate_type: aggregates::subscription::AGGREGATE_TYPE,
-            stream: log.stream.clone(),
-            tenant: TenantId::parse("tenant-000009").ok(),
-            expected_sequence: log.sequence(),
-            events: vec![event],
-        }],
-        ..Item::new(mark)
-    };
-    let outcomes = append(&app.service.db, log.part, vec![item], at(NOW))
-        .await
-        .expect("an append");
-    let subledger::ledger::Outcome::Appended { last_position, .. } = outcomes[0] else {
-        panic!("{outcomes:?}");
-    };
+    let (part, last_position) = unreadable(app, &log.stream, log.sequence()).await;
     loop {
         let list = app.operate("GET", "/v1/projections", &Value::Null).await.json();
         let views = list["data"].as_array().expect("views");
@@ -72,7 +39,7 @@ async fn stop_status(app: &App) -> (u32, u64) {
             .iter()
             .any(|view| view["name"] == "status" && view["stopped"] == true)
         {
-            return (log.part, last_position);
+            return (part, last_position);
         }
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
@@ -97,9 +64,11 @@ async fn posts(app: &App) -> Vec<Post> {
     let key = json!({ "name": "a", "scopes": ["plans:write"] });
     let made = app.operate("POST", "/v1/api-keys", &key).await.json();
     let rotate = format!("/v1/api-keys/{}/rotate", made["id"].as_str().expect("an id"));
+    let audit = json!({ "stream": "/v1/audit/stream" });
     let assign = json!({ "tenant": "acme", "reason": "a test" });
     vec![
         post("/v1/api-keys", "/v1/api-keys", key, 201),
+        post("/v1/stream-tickets", "/v1/stream-tickets", audit, 201),
         post("/v1/api-keys/{id}/rotate", &rotate, json!({ "overlap_h": 1 }), 201),
         post(
             "/v1/unassigned-accounts/{customer}/assign",
@@ -161,6 +130,7 @@ fn other(body: &Value) -> Value {
     match body.get("overlap_h") {
         Some(_) => other["overlap_h"] = 2.into(),
         None if body.get("name").is_some() => other["name"] = "b".into(),
+        None if body.get("stream").is_some() => other["stream"] = "/v1/tenants/cus_000007/subscription/stream".into(),
         None => other["reason"] = "another".into(),
     }
     other
@@ -178,8 +148,10 @@ async fn sent_again(app: &App, post: &Post) {
     let second = keyed(app, &post.path, route, &post.body).await;
     assert_eq!(second.header("idempotency-replayed"), Some("true"), "{route}");
     let mut told = first.json();
-    if told.get("secret").is_some() {
-        told["secret"] = Value::Null;
+    for secret in ["secret", "ticket"] {
+        if told.get(secret).is_some() {
+            told[secret] = Value::Null;
+        }
     }
     assert_eq!((second.status, second.json()), (first.status, told), "{route}");
     assert_eq!(events(app).await, before, "{route} was done twice");

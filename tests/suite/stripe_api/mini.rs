@@ -157,7 +157,11 @@ impl Mini {
         let (collection, rest) = match &steps[..] {
             ["checkout", "sessions", rest @ ..] => ("checkout/sessions".to_owned(), rest),
             ["billing_portal", "sessions", rest @ ..] => ("billing_portal/sessions".to_owned(), rest),
-            ["invoices", "create_preview"] => return Reply::json(200, &json!({"object": "invoice", "total": 0})),
+            ["invoices", "create_preview"] => {
+                let preview = self.objects.get("previews").and_then(|previews| previews.last());
+                let plain = json!({"object": "invoice", "total": 0});
+                return Reply::json(200, preview.unwrap_or(&plain));
+            }
             [collection, rest @ ..] => ((*collection).to_owned(), rest),
             [] => return Reply::error(404, "invalid_request_error", None, "no path"),
         };

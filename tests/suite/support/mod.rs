@@ -11,6 +11,7 @@ pub(crate) mod ports;
 pub(crate) mod postgres;
 pub(crate) mod proxy;
 pub(crate) mod server;
+pub(crate) mod sse;
 pub(crate) mod strace;
 pub(crate) mod stripe;
 

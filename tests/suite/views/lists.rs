@@ -183,6 +183,116 @@ async fn events_are_found_by_every_filter_and_each_once_over_all_pages() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::too_many_lines, reason = "one filter after the other")]
+async fn a_filter_admits_one_by_one_what_its_statement_finds() {
+    for store in stores().await {
+        let db = open(&store).await;
+        let runner = runner(&db).await;
+        write(&db, &runner).await;
+        let none = AuditFilter::default();
+        let mut rows = Vec::new();
+        let mut place = None;
+        loop {
+            let page = events(&db, runner.progress(), &none, place.as_ref(), 200)
+                .await
+                .unwrap();
+            rows.extend(page.rows);
+            place = page.next;
+            if place.is_none() {
+                break;
+            }
+        }
+        let one = rows[rows.len() / 2].1.clone();
+        let stream = stream_of("l6", None);
+        let parts = |streams: &[&aggregates::ids::StreamId]| {
+            let mut parts: Vec<u32> = streams.iter().map(|stream| part_of(stream, db.parts())).collect();
+            parts.sort_unstable();
+            parts.dedup();
+            Some(parts)
+        };
+        let own = stream_of("l0", Some("list-0"));
+        let text = |text: &str| Some(text.to_owned());
+        let filters = [
+            none.clone(),
+            AuditFilter {
+                tenant: text("list-0"),
+                ..none.clone()
+            },
+            AuditFilter {
+                tenant: text("list-0"),
+                streams: vec![stream.to_string()],
+                ..none.clone()
+            },
+            AuditFilter {
+                streams: vec![stream.to_string()],
+                parts: parts(&[&stream]),
+                ..none.clone()
+            },
+            AuditFilter {
+                stream: text(own.as_str()),
+                parts: parts(&[&own]),
+                ..none.clone()
+            },
+            AuditFilter {
+                parts: parts(&[&own]),
+                ..none.clone()
+            },
+            AuditFilter {
+                parts: Some(Vec::new()),
+                ..none.clone()
+            },
+            AuditFilter {
+                event_type: text("subscription.invoice_paid"),
+                ..none.clone()
+            },
+            AuditFilter {
+                family: text("money"),
+                ..none.clone()
+            },
+            AuditFilter {
+                actor: text(&one.actor),
+                ..none.clone()
+            },
+            AuditFilter {
+                stripe_event: one.actor.strip_prefix("stripe:").map(str::to_owned),
+                ..none.clone()
+            },
+            AuditFilter {
+                source: text("default"),
+                ..none.clone()
+            },
+            AuditFilter {
+                source: text("defaul"),
+                ..none.clone()
+            },
+            AuditFilter {
+                event_id: Some(one.event_id),
+                ..none.clone()
+            },
+            AuditFilter {
+                from: Some(one.recorded_at),
+                ..none.clone()
+            },
+            AuditFilter {
+                to: Some(one.recorded_at),
+                tenant: text("list-3"),
+                ..none.clone()
+            },
+        ];
+        for filter in filters {
+            let mut found = all(&db, &runner, &filter, 200).await;
+            let admitted = rows.iter().filter(|(part, row)| filter.matches(*part, row));
+            let mut admitted: Vec<(u32, u64)> = admitted.map(|(part, row)| (*part, row.position)).collect();
+            found.sort_unstable();
+            admitted.sort_unstable();
+            assert_eq!(found, admitted, "{filter:?} on {:?}", store.kind);
+        }
+        runner.stop().await;
+        db.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tenants_are_found_by_names_of_any_script() {
     for store in stores().await {
         let db = open(&store).await;

@@ -115,7 +115,7 @@ impl Standing {
             total_minor: terms.and_then(plan::total_minor),
             pending_change: chosen.and_then(|(id, book)| plan::pending_change(life, id, book, policy)),
             next_billing_at: terms.and_then(plan::next_billing_at),
-            payment_method: terms.and_then(|terms| plan::payment_method(life, terms)),
+            payment_method: plan::payment_method(life, terms),
             is_active: terms.is_some_and(is_active),
             subscription: chosen.map(|(id, _)| id.clone()),
             live: life.live(),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::access::AccessPolicy;
 use crate::facts::{Item, ScheduleStatus, SubscriptionSnapshot, SubscriptionStatus};
 use crate::ids::{PaymentMethodId, PlanCode, PriceId, SubscriptionId};
+use crate::register::Book;
 use crate::subscription::seen::PlanRef;
 use crate::subscription::state::{LifeBook, SubscriptionBook};
 use crate::time::Timestamp;
@@ -212,11 +213,15 @@ pub(super) fn pending_change(
     })
 }
 
-/// The subscription's own payment method, else its customer's.
-pub(super) fn payment_method(life: &LifeBook, terms: &SubscriptionSnapshot) -> Option<MethodStanding> {
-    let customer = life.customers.get(&terms.customer).and_then(|book| book.terms());
+/// The subscription's own payment method, else its customer's; without a subscription, that of the account's customer.
+pub(super) fn payment_method(life: &LifeBook, terms: Option<&SubscriptionSnapshot>) -> Option<MethodStanding> {
+    let customer = match terms {
+        Some(terms) => life.customers.get(&terms.customer),
+        None => life.customers.values().next(),
+    };
+    let customer = customer.and_then(Book::terms);
     let of_customer = customer.and_then(|customer| customer.default_payment_method.clone());
-    let method = terms.payment_method.clone().or(of_customer)?;
+    let method = terms.and_then(|terms| terms.payment_method.clone()).or(of_customer)?;
     let known = life.payment_methods.get(&method).and_then(|book| book.terms());
     let known = known.filter(|snapshot| snapshot.attached);
     Some(MethodStanding {

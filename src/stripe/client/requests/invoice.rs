@@ -38,10 +38,12 @@ pub(super) fn preview(customer: &CustomerId, change: &ItemsChange) -> Prepared {
     details.items = Some(items.collect());
     details.proration_behavior = Some(word(change.proration.as_str()));
     details.proration_date = change.prorate_at.map(seconds);
-    let request = CreatePreviewInvoice::new()
+    let mut request = CreatePreviewInvoice::new()
         .customer(customer.as_str())
-        .subscription(change.subscription.as_str())
-        .subscription_details(details);
+        .subscription(change.subscription.as_str());
+    if !change.items.is_empty() {
+        request = request.subscription_details(details);
+    }
     Prepared::of(request.build())
 }
 

@@ -35,6 +35,7 @@ fn arguments(name: &str) -> &'static str {
         "page" => "7, 0, 10",
         "stream" => "7, 'subscription', 's', 0, 10",
         "streams" => "7, '{subscription}', '{s}'",
+        "sequence" => "7, 'subscription', 's', 5",
         "marks" => "7, '{a}', '{k}', '{null}', now()",
         "find marks" => "7, '{a}', '{k}'",
         "events" => {

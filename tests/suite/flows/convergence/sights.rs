@@ -30,7 +30,7 @@ const BOOKKEEPING: &[(&str, &str)] = &[
 ];
 
 /// Views of current state; the audit index lists what was recorded when, which is the order itself.
-const VIEWS: [&str; 4] = ["status", "entitlements", "quota", "invoices"];
+const VIEWS: [&str; 5] = ["status", "entitlements", "quota", "invoices", "money"];
 
 /// The rows of one account, and what happened to it.
 #[derive(Default, PartialEq, Eq)]

@@ -183,7 +183,7 @@ pub(super) fn stripe_paths(path: &str, text: &str) -> Faults {
 }
 
 /// The views of `projections/src/`.
-const VIEWS: [&str; 5] = ["status", "entitlements", "quota", "invoices", "audit"];
+const VIEWS: [&str; 6] = ["status", "entitlements", "quota", "invoices", "money", "audit"];
 
 /// A view that reads another's rows cannot be rebuilt by itself.
 pub(super) fn views(path: &str, text: &str) -> Faults {
