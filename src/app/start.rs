@@ -14,14 +14,14 @@ use projections::db::{Db, DbConfig};
 use projections::runner::{Role, Runner};
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::AppError;
 use super::figures::{Figures, StripeFigures};
 use super::local::{Announcement, Running};
 use super::loops::Loops;
 use super::parts::Started;
-use super::stripe::Asking;
+use super::stripe::{Asking, stripe_client};
 use crate::auth::api_key::AdminToken;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -37,6 +37,7 @@ use crate::process::HeldParts;
 use crate::process::apply_webhooks::{ApplyWebhooks, Parts as WorkerParts};
 use crate::process::forget_answers::ForgetAnswers;
 use crate::process::note_catalogue::note_catalogue;
+use crate::stripe::gateway::Gateway;
 use crate::stripe::translate::Translator;
 
 /// Name of the SQLite file in the data directory.
@@ -146,13 +147,16 @@ impl Core {
         let receipts = ReceiptStore::new(db.clone());
         let worker = Arc::new(OnceLock::new());
         let receiver = Receiver::start(receipts.clone(), hand_off_to(Arc::clone(&worker)));
+        let stripe = stripe_client(config, clock)?;
+        let woken: Arc<Notify> = Arc::default();
         let workers = if works {
             let mut workers =
                 Workers::start(config, clock, &db, &receipts, &plans, &loops, receiver.pressure()).await?;
             let _ = worker.set(workers.apply.hand_off());
             let leases = workers.keeper.watch();
             // After the worker is known, so that no answer waits for the sweep.
-            workers.asking = Asking::start(config, clock, &db, (&receipts, &receiver), leases, &loops).await?;
+            let ways = (&receipts, &receiver);
+            workers.asking = Asking::start(stripe.clone(), clock, &db, ways, (&plans, &woken), leases, &loops).await?;
             Some(workers)
         } else {
             None
@@ -165,6 +169,8 @@ impl Core {
             plans,
             receiver,
             receipts,
+            stripe: stripe.map(|client| -> Gateway { client }),
+            woken,
             admin_token: AdminToken::try_new()?,
         };
         let service = Service::new(started.into_parts()?);
@@ -197,6 +203,7 @@ impl Core {
             None => (None, None),
         };
         if let Some(asking) = asking {
+            asking.calls.stop().await;
             asking.reads.stop().await;
         }
         self.service.receiver.stop().await;

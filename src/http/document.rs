@@ -115,6 +115,7 @@ fn path_parameter(row: &Row, name: &str) -> Option<Value> {
         "tenant" => matching(READ_TENANT),
         "customer" | "source" | "event_id" => matching(text::STRIPE_ID),
         "plan" => matching("^[a-z0-9_-]{1,64}$"),
+        "id" if row.path.starts_with("/v1/tenants/") => matching("^[A-Za-z0-9_-]{1,255}$"),
         "id" => matching("^[A-Za-z0-9]{1,64}$"),
         "address" => matching(r"^[0-9]{1,10}\.[0-9]{1,19}$"),
         "endpoint" => matching("^[A-Za-z0-9_-]{1,64}$"),

@@ -13,12 +13,14 @@ use projections::entitlements::EntitlementsRow;
 use projections::rebuild::Rebuilds;
 use projections::runner::Progress;
 use projections::status::StatusRow;
+use tokio::sync::Notify;
 
 use super::account::Finder;
 use super::bodies::Bodies;
 use super::limits::RateLimits;
 use super::metrics::HttpMetrics;
 use super::page::Cursors;
+use super::redirects::Redirects;
 use super::resources::webhook::Endpoints;
 use crate::auth::api_key::{ADMIN_PREFIX, AdminToken, PREFIX};
 use crate::auth::key_ring::KeyRing;
@@ -29,6 +31,9 @@ use crate::directory::Directory;
 use crate::inbox::{ReceiptStore, Receiver};
 use crate::plans::registry::Registry;
 use crate::process::accounts::Accounts;
+use crate::process::commands::Commands;
+use crate::process::pages::Pages;
+use crate::stripe::gateway::Gateway;
 
 /// Settings of the HTTP border, validated by `config.rs`.
 #[derive(Clone, Debug)]
@@ -43,6 +48,12 @@ pub struct HttpSettings {
     pub mode: Mode,
     /// Commit this binary was built from.
     pub commit: &'static str,
+    /// Where Stripe's pages may send people back to.
+    pub redirects: Redirects,
+    /// Configuration of the billing portal at Stripe; none: its default one.
+    pub portal_configuration: Option<String>,
+    /// Refunds above this need a second person, in minor units of their currency; none: no limit.
+    pub refund_alone_max_minor: Option<i64>,
 }
 
 /// How far the process is between start and stop.
@@ -119,6 +130,10 @@ pub struct Parts {
     pub rebuilds: Rebuilds,
     /// Rows of accounts, kept in memory.
     pub cache: Cache,
+    /// Stripe, where a key is set.
+    pub stripe: Option<Gateway>,
+    /// Told when a command waits for Stripe.
+    pub woken: Arc<Notify>,
 }
 
 /// The handle.
@@ -130,6 +145,8 @@ struct Whole {
     parts: Parts,
     finder: Finder,
     accounts: Accounts,
+    commands: Commands,
+    pages: Option<Pages>,
     entitlements: Bodies<EntitlementsRow>,
     subscriptions: Bodies<StatusRow>,
 }
@@ -149,6 +166,11 @@ impl Service {
         let directory = Directory::new(parts.db.clone(), parts.clock.clone());
         Self(Arc::new(Whole {
             accounts: Accounts::new(parts.db.clone(), directory.clone(), parts.clock.clone()),
+            commands: Commands::new(parts.db.clone(), parts.clock.clone(), Arc::clone(&parts.woken)),
+            pages: parts.stripe.as_ref().map(|gateway| {
+                let (db, clock) = (parts.db.clone(), parts.clock.clone());
+                Pages::new(db, directory.clone(), clock, Arc::clone(gateway))
+            }),
             finder: Finder::new(directory, parts.db.parts()),
             entitlements: Bodies::default(),
             subscriptions: Bodies::default(),
@@ -166,6 +188,18 @@ impl Service {
     #[must_use]
     pub fn accounts(&self) -> &Accounts {
         &self.0.accounts
+    }
+
+    /// Commands with an effect at Stripe.
+    #[must_use]
+    pub fn commands(&self) -> &Commands {
+        &self.0.commands
+    }
+
+    /// Pages of Stripe's; none without a key.
+    #[must_use]
+    pub fn pages(&self) -> Option<&Pages> {
+        self.0.pages.as_ref()
     }
 
     /// Answers about entitlements that were written before.

@@ -62,6 +62,17 @@ pub struct MoneyAnswer {
     pub currency: String,
 }
 
+impl MoneyAnswer {
+    /// So much of a currency.
+    #[must_use]
+    pub fn of(amount_minor: i64, currency: aggregates::money::Currency) -> Self {
+        Self {
+            amount_minor,
+            currency: currency.as_str().to_owned(),
+        }
+    }
+}
+
 /// All plans that are offered to everybody.
 #[derive(Serialize, ToSchema)]
 pub struct PlanList {
