@@ -86,7 +86,7 @@ texts! {
     CustomerName(CustomerId) by |text| stripe_id(text).map_err(|error| error.to_string()),
         as string(STRIPE_ID, (1, 255));
     /// Code of a plan of the catalogue.
-    PlanName(PlanCode) by |text| PlanCode::parse(text).map_err(|error| error.to_string()),
+    PlanCodeText(PlanCode) by |text| PlanCode::parse(text).map_err(|error| error.to_string()),
         as string("^[a-z0-9_-]{1,64}$", (1, 64));
     /// A coupon at Stripe: printable ASCII without spaces.
     CouponName(CouponId) by coupon, as string(STRIPE_ID, (1, 255));

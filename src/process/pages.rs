@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use aggregates::facts::SubscriptionStatus;
 use aggregates::ids::{CheckoutSessionId, CustomerId, IntentId, StreamId, SubscriptionId};
 use aggregates::partition::part_of;
 use aggregates::plan::Catalogue;
@@ -29,10 +30,12 @@ use crate::directory::Directory;
 use crate::ledger::{Profile, find_profile};
 use crate::stripe::gateway::call::{ItemChange, ItemsChange, Portal, PortalFlow as Flow};
 use crate::stripe::gateway::retry::{Performed, Sender};
-use crate::stripe::gateway::{Call, CallKey, Gateway, OnAccount, Refusal};
+use crate::stripe::gateway::{Call, CallKey, Gateway, ObjectKind, OnAccount, Read, Refusal};
 
 /// How long a request waits for Stripe, attempts included.
 const PATIENCE: Duration = Duration::from_secs(8);
+/// How long an answer waits for what it can do without.
+const LOOK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]
@@ -110,6 +113,7 @@ pub struct Pages {
     db: Db,
     clock: Clock,
     sender: Sender,
+    gateway: Gateway,
     recorder: Recorder,
 }
 
@@ -119,7 +123,8 @@ impl Pages {
     pub fn new(db: Db, directory: Directory, clock: Clock, gateway: Gateway) -> Self {
         Self {
             recorder: Recorder::new(db.clone(), Links::new(directory), clock.clone()),
-            sender: Sender::system(gateway, clock.clone()),
+            sender: Sender::system(Gateway::clone(&gateway), clock.clone()),
+            gateway,
             db,
             clock,
         }
@@ -226,6 +231,38 @@ impl Pages {
         let call = Call::Preview { customer, change };
         let invoice = self.perform(&place, &loaded, id.into(), &call).await?;
         Ok(Previewed { invoice, proration })
+    }
+
+    /// Stripe's page of the open invoice of a subscription that waits for its first payment; none: nothing is to be paid, or
+    /// Stripe does not say now.
+    pub async fn pay_url(&self, stream: &StreamId, subscription: &str) -> Option<String> {
+        let part = part_of(stream, self.db.parts());
+        let loaded = account_log::read(&self.db, part, stream).await.ok()?;
+        let id = SubscriptionId::parse(subscription).ok()?;
+        let known = loaded
+            .state
+            .life
+            .subscriptions
+            .get(&id)
+            .and_then(|book| book.book.terms());
+        if known.is_some_and(|terms| terms.status != SubscriptionStatus::Incomplete) {
+            return None;
+        }
+        let account = OnAccount::of_source(loaded.source.as_deref().unwrap_or_default());
+        let read = Read::Object {
+            kind: ObjectKind::Subscription,
+            id: subscription.into(),
+            expand: &["latest_invoice"],
+        };
+        let asked = tokio::time::timeout(LOOK_PATIENCE, self.gateway.read(&account, &read)).await;
+        let object = asked.ok()?.ok()?.object;
+        let invoice = object.get("latest_invoice")?;
+        let is_open = invoice.get("status").and_then(Value::as_str) == Some("open");
+        let url = invoice
+            .get("hosted_invoice_url")
+            .and_then(Value::as_str)
+            .filter(|_| is_open)?;
+        Some(url.to_owned())
     }
 
     /// The items a change comes to, decided as if it were asked for.

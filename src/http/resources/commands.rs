@@ -68,6 +68,8 @@ pub struct CommandAnswer {
     events: Vec<String>,
     /// Where to look at Stripe.
     stripe: CommandStripe,
+    /// Of a subscription whose first payment is open: Stripe's page of the invoice; only in the answer about one command.
+    pay_url: Option<String>,
     /// Of a rejected command: why, as a problem object.
     #[schema(value_type = Option<Object>)]
     problem: Option<Value>,
@@ -93,6 +95,7 @@ impl CommandAnswer {
                 subscription: None,
                 object: None,
             },
+            pay_url: None,
             problem: None,
         }
     }
@@ -131,6 +134,7 @@ impl CommandAnswer {
                 subscription: intent.asked.subscription().map(ToString::to_string),
                 object: intent.object.as_deref().map(str::to_owned),
             },
+            pay_url: None,
             problem,
         }
     }
@@ -234,7 +238,14 @@ pub async fn show(
     let record = found
         .filter(|record| may_see(&caller, record))
         .ok_or_else(Problem::not_found)?;
-    let mut response = axum::Json(CommandAnswer::of(&record, account.part, uri.path())).into_response();
+    let mut answer = CommandAnswer::of(&record, account.part, uri.path());
+    if let (Asked::Subscription(_), Some(made), Some(pages)) =
+        (&record.intent.asked, record.intent.object.as_deref(), service.pages())
+    {
+        // Without Stripe the answer is complete but for this.
+        answer.pay_url = pages.pay_url(&account.stream, made).await;
+    }
+    let mut response = axum::Json(answer).into_response();
     response
         .headers_mut()
         .insert(header::CACHE_CONTROL, HeaderValue::from_static(CACHE));

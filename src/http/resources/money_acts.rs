@@ -46,7 +46,7 @@ pub struct RefundRequest {
     /// The charge at Stripe.
     payment: ChargeName,
     /// How much, in minor units of its currency; without it all that is left.
-    #[serde(default, deserialize_with = "read::whole_or_none")]
+    #[serde(default, deserialize_with = "read::within_or_none::<_, _, 1, 1_000_000_000_000_000>")]
     #[schema(value_type = Option<u64>, minimum = 1, maximum = 1_000_000_000_000_000_u64)]
     amount_minor: Option<u64>,
     /// Why.

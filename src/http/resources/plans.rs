@@ -35,13 +35,22 @@ pub struct PriceFilter {
 }
 
 /// `month` or `year`.
-#[derive(Clone, Copy, Deserialize, Serialize, PartialEq, Eq, ToSchema)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum IntervalWord {
     /// Every month.
     Month,
     /// Every year.
     Year,
+}
+
+impl From<IntervalWord> for Interval {
+    fn from(word: IntervalWord) -> Self {
+        match word {
+            IntervalWord::Month => Self::Month,
+            IntervalWord::Year => Self::Year,
+        }
+    }
 }
 
 impl From<Interval> for IntervalWord {

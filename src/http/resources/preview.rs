@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::plans::MoneyAnswer;
+use super::plans::{IntervalWord, MoneyAnswer};
 use super::stripe_pages::{failed, secret};
-use super::subscription_acts::{IntervalWord, ProrationWord, WhenWord};
+use super::subscription_acts::{ProrationWord, WhenWord};
 use crate::http::account::asked;
 use crate::http::act::stripe;
 use crate::http::extract::Body;
@@ -23,7 +23,7 @@ use crate::http::json as read;
 use crate::http::problem::{Answer, Problem};
 use crate::http::rejections;
 use crate::http::state::Service;
-use crate::http::text::PlanName;
+use crate::http::text::PlanCodeText;
 use crate::process::pages::PageError;
 
 /// A change to be previewed; nothing of it is recorded.
@@ -31,11 +31,11 @@ use crate::process::pages::PageError;
 #[serde(deny_unknown_fields)]
 pub struct PreviewRequest {
     /// Another plan.
-    plan: Option<PlanName>,
+    plan: Option<PlanCodeText>,
     /// Another interval.
     interval: Option<IntervalWord>,
     /// Other units.
-    #[serde(default, deserialize_with = "read::whole_or_none")]
+    #[serde(default, deserialize_with = "read::within_or_none::<_, _, 0, 1_000_000>")]
     #[schema(value_type = Option<u64>, minimum = 0, maximum = 1_000_000)]
     quantity: Option<u64>,
     /// When; without it an upgrade now and a downgrade when the period ends.

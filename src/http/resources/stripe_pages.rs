@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::subscription_acts::IntervalWord;
+use super::plans::IntervalWord;
 use crate::http::account::asked;
 use crate::http::act::{Act, stripe};
 use crate::http::extract::Ids;
@@ -25,7 +25,7 @@ use crate::http::position::LedgerPosition;
 use crate::http::problem::{Answer, Problem, ProblemKind};
 use crate::http::rejections;
 use crate::http::state::Service;
-use crate::http::text::{CouponName, PlanName, RedirectText};
+use crate::http::text::{CouponName, PlanCodeText, RedirectText};
 use crate::process::commands::Activation;
 use crate::process::pages::PageError;
 use crate::process::stripe_calls;
@@ -35,15 +35,15 @@ use crate::process::stripe_calls;
 #[serde(deny_unknown_fields)]
 pub struct CheckoutRequest {
     /// Its code.
-    plan: PlanName,
+    plan: PlanCodeText,
     /// How often it is billed; without it by the month, or the plan's only interval.
     interval: Option<IntervalWord>,
     /// How many units; without it the plan's minimum.
-    #[serde(default, deserialize_with = "read::whole_or_none")]
+    #[serde(default, deserialize_with = "read::within_or_none::<_, _, 1, 1_000_000>")]
     #[schema(value_type = Option<u64>, minimum = 1, maximum = 1_000_000)]
     quantity: Option<u64>,
     /// Days of trial; not from portal tokens.
-    #[serde(default, deserialize_with = "read::whole_or_none")]
+    #[serde(default, deserialize_with = "read::within_or_none::<_, _, 0, 730>")]
     #[schema(value_type = Option<u32>, minimum = 0, maximum = 730)]
     trial_days: Option<u32>,
     /// A coupon at Stripe; not from portal tokens.
@@ -116,11 +116,11 @@ pub struct PortalRequest {
     /// What it opens with; without it its first page.
     flow: Option<FlowWord>,
     /// The plan to confirm; only with `subscription_update_confirm`.
-    plan: Option<PlanName>,
+    plan: Option<PlanCodeText>,
     /// Its interval.
     interval: Option<IntervalWord>,
     /// Its units.
-    #[serde(default, deserialize_with = "read::whole_or_none")]
+    #[serde(default, deserialize_with = "read::within_or_none::<_, _, 1, 1_000_000>")]
     #[schema(value_type = Option<u64>, minimum = 1, maximum = 1_000_000)]
     quantity: Option<u64>,
     /// Where to go afterwards.

@@ -6,15 +6,17 @@ use aggregates::subscription::request::{PlanChange, Purchase, QuantityWish, Wish
 use aggregates::time::Timestamp;
 use axum::extract::State;
 use axum::response::Response;
+use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::commands::CommandAnswer;
+use super::plans::IntervalWord;
 use crate::http::act::Act;
 use crate::http::json as read;
 use crate::http::problem::{Answer, Problem};
 use crate::http::state::Service;
-use crate::http::text::{CouponName, PlanName, Reason};
+use crate::http::text::{CouponName, PlanCodeText, Reason};
 
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident => $inner:ident { $($(#[$vdoc:meta])* $variant:ident,)* }) => {
@@ -80,35 +82,6 @@ words! {
         Subscription,
     }
 }
-words! {
-    /// How a first payment is confirmed.
-    ConfirmWord => ConfirmBy {
-        /// On Stripe's page of the invoice.
-        Hosted,
-        /// On the caller's own page.
-        Client,
-    }
-}
-
-/// How often a plan is billed.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum IntervalWord {
-    /// By the month.
-    Month,
-    /// By the year.
-    Year,
-}
-
-impl From<IntervalWord> for aggregates::plan::Interval {
-    fn from(word: IntervalWord) -> Self {
-        match word {
-            IntervalWord::Month => Self::Month,
-            IntervalWord::Year => Self::Year,
-        }
-    }
-}
-
 /// Nothing but the wish itself.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -119,21 +92,19 @@ pub struct BareRequest {}
 #[serde(deny_unknown_fields)]
 pub struct SubscribeRequest {
     /// Its code.
-    pub(super) plan: PlanName,
+    pub(super) plan: PlanCodeText,
     /// How often it is billed; without it by the month, or the plan's only interval.
     pub(super) interval: Option<IntervalWord>,
     /// How many units; without it the plan's minimum.
-    #[serde(default, deserialize_with = "read::whole_or_none")]
+    #[serde(default, deserialize_with = "read::within_or_none::<_, _, 1, 1_000_000>")]
     #[schema(value_type = Option<u64>, minimum = 1, maximum = 1_000_000)]
     pub(super) quantity: Option<u64>,
     /// Days of trial; without it the plan's.
-    #[serde(default, deserialize_with = "read::whole_or_none")]
+    #[serde(default, deserialize_with = "read::within_or_none::<_, _, 0, 730>")]
     #[schema(value_type = Option<u32>, minimum = 0, maximum = 730)]
     pub(super) trial_days: Option<u32>,
     /// A coupon at Stripe.
     pub(super) coupon: Option<CouponName>,
-    /// How the first payment is confirmed.
-    confirm: Option<ConfirmWord>,
 }
 
 /// Another plan, interval or both.
@@ -141,11 +112,11 @@ pub struct SubscribeRequest {
 #[serde(deny_unknown_fields)]
 pub struct PlanChangeRequest {
     /// Its code.
-    plan: PlanName,
+    plan: PlanCodeText,
     /// How often it is billed; without it as before.
     interval: Option<IntervalWord>,
     /// How many units; without it as before.
-    #[serde(default, deserialize_with = "read::whole_or_none")]
+    #[serde(default, deserialize_with = "read::within_or_none::<_, _, 1, 1_000_000>")]
     #[schema(value_type = Option<u64>, minimum = 1, maximum = 1_000_000)]
     quantity: Option<u64>,
     /// When; without it an upgrade now and a downgrade when the period ends.
@@ -159,14 +130,30 @@ pub struct PlanChangeRequest {
 #[serde(deny_unknown_fields)]
 pub struct QuantityRequest {
     /// So many.
-    #[serde(default, deserialize_with = "read::whole_or_none")]
+    #[serde(default, deserialize_with = "read::within_or_none::<_, _, 0, 1_000_000>")]
     #[schema(value_type = Option<u64>, minimum = 0, maximum = 1_000_000)]
     quantity: Option<u64>,
     /// So many more, or fewer.
-    #[schema(minimum = -1_000_000, maximum = 1_000_000)]
+    #[serde(default, deserialize_with = "delta")]
+    #[schema(value_type = Option<i64>, minimum = -1_000_000, maximum = 1_000_000)]
     delta: Option<i64>,
     /// What becomes of time already paid for.
     proration: Option<ProrationWord>,
+}
+
+/// A difference no larger than the largest quantity.
+fn delta<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    const MOST: f64 = 1_000_000.0;
+    let number = Option::<serde_json::Number>::deserialize(deserializer)?;
+    let whole = |number: serde_json::Number| {
+        // JSON has one kind of number: 3.0 is whole too.
+        let value = number
+            .as_f64()
+            .filter(|value| value.fract() == 0.0 && value.abs() <= MOST)?;
+        format!("{value:.0}").parse().ok()
+    };
+    let bounds = || D::Error::custom("expected a whole number from -1000000 to 1000000");
+    number.map(|number| whole(number).ok_or_else(bounds)).transpose()
 }
 
 /// An end.
@@ -203,7 +190,7 @@ pub struct CouponRequest {
 #[serde(deny_unknown_fields)]
 pub struct TrialRequest {
     /// By how many days.
-    #[serde(deserialize_with = "read::whole")]
+    #[serde(deserialize_with = "read::within::<_, _, 1, 730>")]
     #[schema(value_type = u32, minimum = 1, maximum = 730)]
     days: u32,
     /// For whoever reads the log later.
@@ -250,7 +237,7 @@ act!(
     "`subscription-exists`, `already-on-plan`, `plan-not-sellable`, `trial-already-used`, `quantity-out-of-range`, `write-conflict`, `idempotency-key-in-flight`",
     |act| Wish::Subscribe {
         purchase: act.body.purchase(),
-        confirm: act.body.confirm.map(Into::into).unwrap_or_default(),
+        confirm: ConfirmBy::Hosted,
     }
 );
 act!(

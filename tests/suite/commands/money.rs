@@ -95,8 +95,19 @@ async fn a_subscription_is_made_with_its_customer_before_it() {
         ] {
             assert!(form.contains(part), "{form}");
         }
+        portal.server.settled().await;
         let tenant = portal.server.get("/v1/tenants/tenant-000009").await;
         assert_eq!(tenant["stripe"]["customer"], "customers_1");
+        // Until it is paid the command says where.
+        let mut open = portal
+            .stripe
+            .find("subscriptions", applied["stripe"]["object"].as_str().unwrap());
+        open["latest_invoice"] = json!({ "status": "open", "hosted_invoice_url": "https://pages.stripe.example/pay" });
+        portal.stripe.replace("subscriptions", open);
+        assert_eq!(
+            portal.command(9, &id).await["pay_url"],
+            "https://pages.stripe.example/pay"
+        );
         // While it is not seen, another one is refused.
         let again = portal.ask(9, "subscription", &json!({ "plan": "team" })).await;
         assert_eq!(
@@ -109,7 +120,8 @@ async fn a_subscription_is_made_with_its_customer_before_it() {
         portal
             .tell("customer.subscription.created", stripe::now(), &object, None)
             .await;
-        portal.until(9, &id, "confirmed").await;
+        let confirmed = portal.until(9, &id, "confirmed").await;
+        assert_eq!(confirmed["pay_url"], Value::Null, "it is paid");
         portal.effects_are_single();
     }
 }

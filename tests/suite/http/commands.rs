@@ -80,20 +80,6 @@ async fn a_tenant_without_a_subscription_is_told_what_it_lacks() {
                 "already-on-plan",
                 "AlreadyOnPlan",
             ),
-            Refused(
-                "checkout-sessions",
-                json!({ "plan": "team", "quantity": 1_000_001 }),
-                409,
-                "quantity-out-of-range",
-                "QuantityOutOfRange",
-            ),
-            Refused(
-                "subscription",
-                json!({ "plan": "team", "trial_days": 900 }),
-                422,
-                "validation-failed",
-                "TrialOutOfRange",
-            ),
         ];
         app.operate("PUT", T, &json!({})).await;
         refused(&app, &nothing).await;

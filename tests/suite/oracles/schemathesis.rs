@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use crate::stripe_api::Loopback;
 use crate::support::server::Launch;
 use crate::support::{figure, skipped, stores, stripe};
 
@@ -15,7 +16,13 @@ async fn schemathesis_finds_nothing() {
         return skipped("schemathesis: not installed (tests/run installs it)");
     }
     for store in stores().await {
-        let server = Launch::new(&store).start().await;
+        let at_stripe = Loopback::start().await;
+        let server = Launch::new(&store)
+            .with("STRIPE_SECRET_KEY", "sk_test_1")
+            .with("STRIPE_API_BASE", &at_stripe.base())
+            .with("FRONTEND_URL", "https://app.example")
+            .start()
+            .await;
         let object = stripe::subscription(1, "active", 3, 1_789_900_000);
         let body = stripe::subscription_event("evt_schema1", 1_790_000_000, &object);
         assert_eq!(server.deliver(&body).await.status, 200);

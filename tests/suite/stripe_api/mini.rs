@@ -194,7 +194,7 @@ impl Mini {
         }
     }
 
-    fn find(&mut self, collection: &str, id: &str) -> Option<&mut Value> {
+    pub(super) fn find(&mut self, collection: &str, id: &str) -> Option<&mut Value> {
         self.objects
             .get_mut(collection)?
             .iter_mut()
