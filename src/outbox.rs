@@ -160,3 +160,18 @@ pub async fn list_open(db: &Db, part: u32, limit: u32) -> Result<Vec<Effect>, Db
         Pool::Postgres(pool) => postgres::list_open(&mut *pool.acquire().await?, part, limit).await,
     }
 }
+
+/// When the oldest open effect of `kind` is due whose cause lies before `position` and whose body names this stream; none:
+/// nothing of the stream is before it.
+pub async fn earlier(
+    db: &Db,
+    part: u32,
+    kind: &str,
+    stream: &str,
+    position: u64,
+) -> Result<Option<Timestamp>, DbError> {
+    match db.pool_for(part) {
+        Pool::Sqlite(pool) => sqlite::earlier(&mut *pool.acquire().await?, part, kind, stream, position).await,
+        Pool::Postgres(pool) => postgres::earlier(&mut *pool.acquire().await?, part, kind, stream, position).await,
+    }
+}

@@ -24,6 +24,13 @@ pub const FAILPOINTS: &[(&str, &str)] = &[
         "apply.after-claim",
         "streams and names are claimed in the directory, nothing is recorded",
     ),
+    (
+        "calls.after-claim",
+        "an intent's row is claimed, its calls are not computed",
+    ),
+    ("calls.before-send", "a call is stored, nothing was sent"),
+    ("calls.after-send", "Stripe has answered, the answer is not recorded"),
+    ("calls.after-record", "the answer is an event, the row is still open"),
     ("settle.before", "the append is durable, the receipt still says new"),
     ("settle.after", "the receipt says what became of it"),
     (

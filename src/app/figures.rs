@@ -15,6 +15,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use super::stripe::Asking;
 use crate::inbox::Receiver;
 use crate::process::apply_webhooks::Gauges;
+use crate::process::stripe_calls::CallCounters;
 use crate::process::stripe_reads::ReadCounters;
 use crate::stripe::client::StripeClient;
 
@@ -31,6 +32,7 @@ pub(super) struct Figures {
 pub(super) struct StripeFigures {
     client: Arc<StripeClient>,
     reads: Arc<ReadCounters>,
+    calls: Arc<CallCounters>,
 }
 
 impl StripeFigures {
@@ -38,6 +40,7 @@ impl StripeFigures {
         Self {
             client: Arc::clone(&asking.client),
             reads: asking.reads.counters(),
+            calls: asking.calls.counters(),
         }
     }
 }
@@ -73,6 +76,7 @@ impl Collector for Figures {
         self.views(&mut encoder)?;
         self.requests(&mut encoder)?;
         self.reads(&mut encoder)?;
+        self.calls(&mut encoder)?;
         let heads = (0..self.db.parts()).map(|part| self.progress.head(part)).sum();
         counter(
             &mut encoder,
@@ -208,6 +212,43 @@ impl Figures {
             "stripe_clock_skew_seconds",
             "How far this clock was from Stripe's at the last answer",
             &[(&[], read(&counters.skew_seconds))],
+        )
+    }
+
+    fn calls(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let Some(stripe) = &self.stripe else { return Ok(()) };
+        let read = |value: &AtomicU64| value.load(Ordering::Relaxed);
+        let calls = &stripe.calls;
+        let commands = [
+            (&[("outcome", "applied")][..], read(&calls.applied)),
+            (&[("outcome", "unneeded")][..], read(&calls.unneeded)),
+            (&[("outcome", "rejected")][..], read(&calls.rejected)),
+            (&[("outcome", "given_up")][..], read(&calls.given_up)),
+        ];
+        counter(
+            encoder,
+            "commands",
+            "Commands carried out at Stripe, by their end",
+            &commands,
+        )?;
+        counter(
+            encoder,
+            "commands_put_off",
+            "Turns of commands that wait for Stripe or for an earlier command",
+            &[(&[], read(&calls.delayed))],
+        )?;
+        gauge(
+            encoder,
+            "commands_waiting",
+            "Commands that wait for Stripe",
+            &[(&[], read(&calls.waiting))],
+        )?;
+        let oldest = u64::try_from(calls.oldest_due.load(Ordering::Relaxed)).unwrap_or(0);
+        gauge(
+            encoder,
+            "commands_oldest_due_seconds",
+            "When the command that waits longest is or was due, as seconds since 1970; 0 when none waits",
+            &[(&[], oldest)],
         )
     }
 

@@ -7,6 +7,7 @@ use projections::db::Db;
 use projections::rebuild::Rebuilds;
 use projections::runner::Runner;
 use secrecy::ExposeSecret;
+use tokio::sync::Notify;
 
 use super::{AppError, local};
 use crate::auth::api_key::{AdminToken, Pepper};
@@ -18,6 +19,7 @@ use crate::config::{Config, JwtConfig, StripeConfig};
 use crate::http::limits::RateLimits;
 use crate::http::metrics::HttpMetrics;
 use crate::http::page::Cursors;
+use crate::http::redirects::Redirects;
 use crate::http::resources::webhook::Endpoints;
 use crate::http::state::{HttpSettings, Lifecycle, Parts};
 use crate::inbox::{ReceiptStore, Receiver};
@@ -34,8 +36,9 @@ pub(super) struct Started<'a> {
     pub(super) plans: Registry,
     pub(super) receiver: Receiver,
     pub(super) receipts: ReceiptStore,
+    pub(super) stripe: Option<Gateway>,
+    pub(super) woken: Arc<Notify>,
     pub(super) admin_token: AdminToken,
-    pub(super) gateway: Option<Gateway>,
 }
 
 impl Started<'_> {
@@ -52,6 +55,12 @@ impl Started<'_> {
                 cors_origins: config.portal.cors_origins.clone(),
                 mode,
                 commit: option_env!("SUBLEDGER_COMMIT").unwrap_or("unknown"),
+                redirects: Redirects {
+                    frontend: config.portal.frontend_url.clone(),
+                    origins: config.portal.return_origins.clone(),
+                },
+                portal_configuration: config.stripe.portal_configuration.clone(),
+                refund_alone_max_minor: Some(config.refund_alone_max_minor),
             },
             clock: self.clock.clone(),
             lifecycle: Arc::new(Lifecycle::default()),
@@ -68,7 +77,8 @@ impl Started<'_> {
             receipts: self.receipts,
             progress: self.runner.progress().clone(),
             cache: self.runner.cache().clone(),
-            gateway: self.gateway,
+            stripe: self.stripe,
+            woken: self.woken,
             rebuilds: Rebuilds::start(self.db, self.runner),
         })
     }

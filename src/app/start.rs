@@ -14,7 +14,7 @@ use projections::db::{Db, DbConfig};
 use projections::runner::{Role, Runner};
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::AppError;
 use super::figures::{Figures, StripeFigures};
@@ -147,14 +147,16 @@ impl Core {
         let receipts = ReceiptStore::new(db.clone());
         let worker = Arc::new(OnceLock::new());
         let receiver = Receiver::start(receipts.clone(), hand_off_to(Arc::clone(&worker)));
-        let client = stripe_client(config, clock)?;
+        let stripe = stripe_client(config, clock)?;
+        let woken: Arc<Notify> = Arc::default();
         let workers = if works {
             let mut workers =
                 Workers::start(config, clock, &db, &receipts, &plans, &loops, receiver.pressure()).await?;
             let _ = worker.set(workers.apply.hand_off());
             let leases = workers.keeper.watch();
             // After the worker is known, so that no answer waits for the sweep.
-            workers.asking = Asking::start(client.as_ref(), clock, &db, (&receipts, &receiver), leases, &loops).await?;
+            let ways = (&receipts, &receiver);
+            workers.asking = Asking::start(stripe.clone(), clock, &db, ways, (&plans, &woken), leases, &loops).await?;
             Some(workers)
         } else {
             None
@@ -167,8 +169,9 @@ impl Core {
             plans,
             receiver,
             receipts,
+            stripe: stripe.map(|client| -> Gateway { client }),
+            woken,
             admin_token: AdminToken::try_new()?,
-            gateway: client.map(|client| client as Gateway),
         };
         let service = Service::new(started.into_parts()?);
         let figures = Figures {
@@ -200,6 +203,7 @@ impl Core {
             None => (None, None),
         };
         if let Some(asking) = asking {
+            asking.calls.stop().await;
             asking.reads.stop().await;
         }
         self.service.receiver.stop().await;

@@ -13,6 +13,7 @@ use super::{
     Config, ConfigError, HttpConfig, JwtConfig, LogConfig, LogFormat, PortalConfig, StoreConfig, StripeConfig,
     WorkerConfig,
 };
+use crate::http::redirects::origin_of;
 use crate::stripe::client::TransportKind;
 use crate::stripe::client::base::{ApiBase, is_loopback};
 
@@ -22,15 +23,26 @@ const SECRET_BYTES_MIN: usize = 32;
 pub(super) fn check(values: &Values) -> Result<Config, ConfigError> {
     let stripe = stripe(values)?;
     let store = store(values)?;
+    let http = http(values)?;
+    let frontend_url = frontend_url(values)?;
     Ok(Config {
-        http: http(values)?,
         worker: worker(values, &store)?,
         store,
         stripe,
         portal: PortalConfig {
+            return_origins: return_origins(values, frontend_url.as_deref(), &http.public_url)?,
+            frontend_url,
             cors_origins: origins(values)?,
             jwt: jwt(values)?,
         },
+        http,
+        refund_alone_max_minor: within(
+            values,
+            "approvals.refund_alone_max_minor",
+            0,
+            1_000_000_000_000_000,
+            "must be a whole number of minor units",
+        )?,
         key_pepper: long_secret(values, "auth.key_pepper")?,
         plans_file: text(values, "plans.file").map(PathBuf::from),
         log: log(values)?,
@@ -230,6 +242,7 @@ fn stripe(values: &Values) -> Result<StripeConfig, ConfigError> {
         endpoints,
         api_base: api_base(values, mode)?,
         transport: transport(values)?,
+        portal_configuration: text(values, "stripe.portal_configuration"),
         tolerance_s: within(values, "stripe.tolerance_s", 60, 900, "must be seconds from 60 to 900")?,
     })
 }
@@ -266,6 +279,48 @@ fn origins(values: &Values) -> Result<Vec<String>, ConfigError> {
                 key,
                 "must list origins such as https://app.example.com, without a path",
             ));
+        }
+    }
+    Ok(origins)
+}
+
+fn frontend_url(values: &Values) -> Result<Option<String>, ConfigError> {
+    let key = "portal.frontend_url";
+    let Some(url) = text(values, key) else {
+        return Ok(None);
+    };
+    let url = url.trim_end_matches('/').to_owned();
+    let is_safe = match host_of(&url) {
+        Some(("https", _)) => true,
+        Some(("http", host)) => is_loopback(host),
+        _ => false,
+    };
+    if is_safe && origin_of(&url).is_some() && !url.contains(['?', '#']) {
+        return Ok(Some(url));
+    }
+    Err(ConfigError::invalid(
+        key,
+        "must be a URL such as https://app.example.com, https except on loopback, without query and fragment",
+    ))
+}
+
+/// Those that are set, else those of the front end and of this service.
+fn return_origins(values: &Values, frontend: Option<&str>, public_url: &str) -> Result<Vec<String>, ConfigError> {
+    let key = "portal.return_origins";
+    let listed = list(values, key);
+    if listed.is_empty() {
+        return Ok(frontend.into_iter().chain([public_url]).filter_map(origin_of).collect());
+    }
+    let mut origins = Vec::new();
+    for origin in listed {
+        match origin_of(&origin).filter(|_| origin.matches('/').count() == 2) {
+            Some(origin) => origins.push(origin),
+            None => {
+                return Err(ConfigError::invalid(
+                    key,
+                    "must list origins such as https://app.example.com, without a path",
+                ));
+            }
         }
     }
     Ok(origins)

@@ -146,10 +146,27 @@ pub const KEYS: &[Key] = &[
         "pooled (ours) or stock (that of async-stripe: no connections kept, no reply headers)",
     ),
     key(
+        "stripe.portal_configuration",
+        "",
+        "id of the billing portal's configuration at Stripe (bpc_...); unset: Stripe's default one",
+    ),
+    key(
         "stripe.tolerance_s",
         "300",
         "oldest accepted signature in seconds, 60 to 900",
     ),
+    key(
+        "portal.frontend_url",
+        "",
+        "your application, to which paths of return addresses are joined; unset: only whole addresses are taken",
+    )
+    .plain(&["FRONTEND_URL"]),
+    key(
+        "portal.return_origins",
+        "",
+        "origins that Stripe's pages may send people back to; unset: those of portal.frontend_url and http.public_url",
+    )
+    .list(),
     key(
         "portal.cors_origins",
         "",
@@ -182,6 +199,11 @@ pub const KEYS: &[Key] = &[
         "portal.jwt.roles.*",
         "",
         "viewer, member, billing or admin for a role name of the host's",
+    ),
+    key(
+        "approvals.refund_alone_max_minor",
+        "100000",
+        "refunds above this many minor units need a second person; 0: every refund does",
     ),
     key(
         "auth.key_pepper",

@@ -97,6 +97,8 @@ pub struct Config {
     pub stripe: StripeConfig,
     /// Browsers and portal tokens.
     pub portal: PortalConfig,
+    /// Refunds above this need a second person, in minor units.
+    pub refund_alone_max_minor: i64,
     /// Pepper of the API keys; unset: kept in the data directory (SQLite only).
     pub key_pepper: Option<SecretString>,
     /// Plan catalogue; unset: the bundled example.
@@ -155,12 +157,18 @@ pub struct StripeConfig {
     pub api_base: ApiBase,
     /// How Stripe is called.
     pub transport: TransportKind,
+    /// Configuration of the billing portal; none: Stripe's default one.
+    pub portal_configuration: Option<String>,
     /// Oldest accepted signature, in seconds.
     pub tolerance_s: u32,
 }
 
 /// See [`KEYS`], section `portal`.
 pub struct PortalConfig {
+    /// The application that paths of return addresses are joined to, without a slash at the end.
+    pub frontend_url: Option<String>,
+    /// Origins that Stripe's pages may send people back to, as they are compared.
+    pub return_origins: Vec<String>,
     /// Origins for CORS.
     pub cors_origins: Vec<String>,
     /// Portal tokens, if they are accepted.

@@ -116,6 +116,7 @@ fn path_parameter(row: &Row, name: &str) -> Option<Value> {
         "customer" | "source" | "event_id" => matching(text::STRIPE_ID),
         "plan" => matching("^[a-z0-9_-]{1,64}$"),
         "id" if row.path.contains("/invoices/") => matching(text::STRIPE_ID),
+        "id" if row.path.starts_with("/v1/tenants/") => matching("^[A-Za-z0-9_-]{1,255}$"),
         "id" => matching("^[A-Za-z0-9]{1,64}$"),
         "address" => matching(r"^[0-9]{1,10}\.[0-9]{1,19}$"),
         "endpoint" => matching("^[A-Za-z0-9_-]{1,64}$"),
@@ -129,11 +130,20 @@ fn path_parameter(row: &Row, name: &str) -> Option<Value> {
 }
 
 /// The header that commands take, whatever they do.
-fn idempotency_key() -> Value {
+fn idempotency_key(is_needed: bool) -> Value {
     json!({
-        "name": "Idempotency-Key", "in": "header", "required": false,
+        "name": "Idempotency-Key", "in": "header", "required": is_needed,
         "description": "The same for every attempt at one request: it is carried out once, and its answer kept 30 days",
         "schema": { "type": "string", "pattern": idempotency::KEY_PATTERN },
+    })
+}
+
+/// The header of commands that wait for their end.
+fn preferred_wait() -> Value {
+    json!({
+        "name": "Prefer", "in": "header", "required": false,
+        "description": "`wait=<seconds, at most 10>`: answer once the command has ended, at the latest after so long",
+        "schema": { "type": "string", "pattern": "^wait=[0-9]{1,2}$" },
     })
 }
 
@@ -144,10 +154,18 @@ and `Ledger-View-Age`.";
 
 fn complete_parameters(operation: &mut Value, row: &Row) {
     let guarded = !matches!(row.access, Access::Public | Access::Stripe);
-    if guarded && matches!(row.method, "POST" | "PUT") {
+    // A preview changes nothing, so it may come as often as it likes.
+    let is_preview = row.path.ends_with("/preview");
+    if guarded && !is_preview && matches!(row.method, "POST" | "PUT") {
+        // What reaches Stripe must be known when it comes again.
+        let is_needed = row.chapter == "commands";
+        let mut headers = vec![idempotency_key(is_needed)];
+        if is_needed {
+            headers.push(preferred_wait());
+        }
         match operation.get_mut("parameters").and_then(Value::as_array_mut) {
-            Some(parameters) => parameters.push(idempotency_key()),
-            None => operation["parameters"] = json!([idempotency_key()]),
+            Some(parameters) => parameters.extend(headers),
+            None => operation["parameters"] = json!(headers),
         }
     }
     let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);

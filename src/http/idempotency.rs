@@ -12,7 +12,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use aggregates::time::Timestamp;
 use axum::Json;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use ring::digest;
 use serde_json::Value;
@@ -62,6 +62,8 @@ pub struct Done {
     pub stored: Option<Value>,
     /// What it reached on the log.
     pub position: Option<LedgerPosition>,
+    /// Where what it made is found.
+    pub location: Option<String>,
 }
 
 impl Done {
@@ -73,6 +75,7 @@ impl Done {
             body,
             stored: None,
             position,
+            location: None,
         }
     }
 
@@ -82,6 +85,9 @@ impl Done {
         let mut response = answer(self.status, self.body);
         if let Some(position) = self.position {
             position.announce(response.headers_mut());
+        }
+        if let Some(location) = self.location.and_then(|it| HeaderValue::from_str(&it).ok()) {
+            response.headers_mut().insert(header::LOCATION, location);
         }
         response
     }
@@ -105,6 +111,15 @@ impl Command {
             own: None,
             id: Uuid::now_v7(),
         })
+    }
+
+    /// Refuses a command without a key where one is needed: what reaches Stripe must be known when it comes again.
+    pub fn needs_key(&self) -> Answer<()> {
+        if self.key.is_some() {
+            return Ok(());
+        }
+        let detail = "send an Idempotency-Key, the same for every attempt at this request";
+        Err(Problem::new(ProblemKind::IdempotencyKeyMissing, detail))
     }
 
     /// Replaces the caller's key by one of ours, for what happens once whoever asks.
@@ -206,6 +221,19 @@ impl Command {
             tracing::warn!(%error, "the answer of a command was not kept");
         }
         Ok(done.respond())
+    }
+
+    /// Runs a command whose answer is a secret and is not kept: sent again, it runs again and finds what it has recorded.
+    pub async fn once_secret<F>(&self, run: F) -> Answer<Response>
+    where
+        F: Future<Output = Answer<Done>>,
+    {
+        let _running = self
+            .key
+            .as_ref()
+            .map(|key| Running::begin(&self.scope, key))
+            .transpose()?;
+        run.await.map(Done::respond)
     }
 
     /// Drops answers of the part that expired, about once in [`FORGET_EVERY`] commands: those who store them tidy up.

@@ -25,6 +25,29 @@ pub fn whole_or_none<'de, D: Deserializer<'de>, T: TryFrom<u64>>(deserializer: D
     number.map(read).transpose()
 }
 
+/// A whole number within bounds.
+pub fn within<'de, D: Deserializer<'de>, T: TryFrom<u64>, const MIN: u64, const MAX: u64>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    let number: u64 = whole(deserializer)?;
+    let fits = (MIN..=MAX).contains(&number).then_some(number);
+    fits.and_then(|number| T::try_from(number).ok())
+        .ok_or_else(|| D::Error::custom(format!("expected a whole number from {MIN} to {MAX}")))
+}
+
+/// The same where it may be absent or null.
+pub fn within_or_none<'de, D: Deserializer<'de>, T: TryFrom<u64>, const MIN: u64, const MAX: u64>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let number: Option<u64> = whole_or_none(deserializer)?;
+    let bounds = || D::Error::custom(format!("expected a whole number from {MIN} to {MAX}"));
+    let read = |number: u64| {
+        let fits = (MIN..=MAX).contains(&number).then_some(number);
+        fits.and_then(|number| T::try_from(number).ok()).ok_or_else(bounds)
+    };
+    number.map(read).transpose()
+}
+
 fn read<T: TryFrom<u64>>(number: &Number) -> Option<T> {
     let whole = number.as_u64().or_else(|| {
         let text = number.to_string();

@@ -4,6 +4,7 @@
 //! (`Any` = every credential, `Public` = none, `Stripe` = a signature over the body). Everything else is denied.
 
 pub mod account;
+pub mod act;
 pub mod bodies;
 pub mod conditional;
 pub mod document;
@@ -21,6 +22,8 @@ pub mod past;
 pub mod position;
 pub mod problem;
 pub mod rebuilt;
+pub mod redirects;
+pub mod rejections;
 pub mod resources;
 pub mod router;
 pub mod server;
@@ -33,8 +36,9 @@ pub mod timed;
 
 use limits::Policy;
 use resources::{
-    audit, entitlements, event_streams, history, inbox, inbox_acts, invoices, keys, payments, plans, projections,
-    quotas, service, subscription, tenant_list, tenants, unassigned, webhook, whoami,
+    audit, commands, entitlements, event_streams, history, inbox, inbox_acts, invoices, keys, money_acts, payments,
+    plans, preview, projections, quotas, service, stripe_pages, subscription, subscription_acts, tenant_list, tenants,
+    unassigned, webhook, whoami,
 };
 use router::{Access, Row};
 
@@ -126,6 +130,26 @@ table! {
     GET    "/v1/tenants/{tenant}/payment-method"                 "invoices"   Viewer  InvoicesRead       Finance    payments::method;
     GET    "/v1/tenants/{tenant}/credit-notes"                   "invoices"   Viewer  InvoicesRead       Finance    payments::credit_notes;
     GET    "/v1/tenants/{tenant}/refunds"                        "invoices"   no      FinanceRead        Finance    payments::refunds;
+
+    GET    "/v1/tenants/{tenant}/commands"                       "commands"   Viewer  SubscriptionRead   Operator   commands::list;
+    GET    "/v1/tenants/{tenant}/commands/{id}"                  "commands"   Viewer  SubscriptionRead   Operator   commands::show;
+    POST   "/v1/tenants/{tenant}/subscription"                   "commands"   no      SubscriptionWrite  Operator   subscription_acts::create;
+    POST   "/v1/tenants/{tenant}/subscription/change-plan"       "commands"   Billing SubscriptionWrite  Operator   subscription_acts::change_plan;
+    POST   "/v1/tenants/{tenant}/subscription/change-quantity"   "commands"   Billing SubscriptionWrite  Operator   subscription_acts::change_quantity;
+    POST   "/v1/tenants/{tenant}/subscription/cancel"            "commands"   Billing SubscriptionWrite  Operator   subscription_acts::cancel;
+    POST   "/v1/tenants/{tenant}/subscription/resume"            "commands"   Billing SubscriptionWrite  Operator   subscription_acts::resume;
+    POST   "/v1/tenants/{tenant}/subscription/withdraw-change"   "commands"   Billing SubscriptionWrite  Operator   subscription_acts::withdraw_change;
+    POST   "/v1/tenants/{tenant}/subscription/pause"             "commands"   Billing SubscriptionWrite  Operator   subscription_acts::pause;
+    POST   "/v1/tenants/{tenant}/subscription/unpause"           "commands"   Billing SubscriptionWrite  Operator   subscription_acts::unpause;
+    POST   "/v1/tenants/{tenant}/subscription/apply-coupon"      "commands"   no      SubscriptionWrite  Operator   subscription_acts::apply_coupon;
+    POST   "/v1/tenants/{tenant}/subscription/extend-trial"      "commands"   no      SubscriptionWrite  Operator   subscription_acts::extend_trial;
+    POST   "/v1/tenants/{tenant}/invoices/{id}/pay"              "commands"   Billing InvoicesWrite      Operator   money_acts::pay;
+    POST   "/v1/tenants/{tenant}/refunds"                        "commands"   no      FinanceWrite       Finance    money_acts::refund;
+
+    POST   "/v1/tenants/{tenant}/checkout-sessions"              "commands"   Billing SubscriptionWrite  Operator   stripe_pages::open_checkout;
+    GET    "/v1/tenants/{tenant}/checkout-sessions/{id}"         "commands"   Viewer  SubscriptionRead   Operator   stripe_pages::show_checkout;
+    POST   "/v1/tenants/{tenant}/portal-sessions"                "commands"   Billing SubscriptionWrite  Operator   stripe_pages::open_portal;
+    POST   "/v1/tenants/{tenant}/subscription/preview"           "commands"   Billing SubscriptionRead   Operator   preview::show;
 
     GET    "/v1/audit/events"                                    "audit"      no      AuditRead          Finance    audit::events;
     GET    "/v1/audit/events/{address}"                          "audit"      no      AuditRead          Finance    audit::event;

@@ -137,12 +137,18 @@ fn positions(header: &HeaderValue, parts: u32) -> Answer<Vec<LedgerPosition>> {
     found.into_iter().map(|text| read(text).ok_or_else(malformed)).collect()
 }
 
-/// `Prefer: wait=<seconds>`, at most [`READ_WAIT_MAX`]. What is no such wish is ignored, as RFC 7240 says.
+/// `Prefer: wait=<seconds>`, at most [`READ_WAIT_MAX`].
 fn wait_wanted(headers: &HeaderMap) -> Duration {
+    preferred_wait(headers).map_or(READ_WAIT_MAX, |wait| wait.min(READ_WAIT_MAX))
+}
+
+/// `Prefer: wait=<seconds>`. What is no such wish is ignored, as RFC 7240 says.
+#[must_use]
+pub fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
     let wishes = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
     let mut wishes = wishes.flat_map(|value| value.split(','));
     let seconds = wishes.find_map(|wish| wish.trim().strip_prefix("wait=")?.trim().parse().ok());
-    seconds.map_or(READ_WAIT_MAX, Duration::from_secs).min(READ_WAIT_MAX)
+    seconds.map(Duration::from_secs)
 }
 
 #[cfg(test)]

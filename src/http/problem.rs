@@ -60,12 +60,24 @@ kinds! {
     IdempotencyKeyInvalid = 400 "idempotency-key-invalid", "The Idempotency-Key cannot be used",
         "The header is empty, longer than 255 characters, or holds spaces, quotes, or what is not printable ASCII.",
         "Send a key of 1 to 255 printable characters, for instance a UUID, the same for every attempt.";
+    IdempotencyKeyMissing = 400 "idempotency-key-missing", "An Idempotency-Key is needed",
+        "The route reaches Stripe, and the request has no Idempotency-Key header.",
+        "Send a key, for instance a UUID, and the same one with every attempt at the same request.";
     SignatureInvalid = 400 "signature-invalid", "The webhook is not signed by a configured secret",
         "The Stripe-Signature header is missing, malformed, too old, or was made with another secret or over other bytes.",
         "Compare the endpoint's signing secret at Stripe with the configured one, and check the clock of this machine.";
     Unauthenticated = 401 "unauthenticated", "A valid credential is needed",
         "No credential was sent, or it is unknown, expired, revoked or not meant for this ledger.",
         "Send `Authorization: Bearer` with an API key or a portal token that is still valid.";
+    AccessRestricted = 402 "access-restricted", "Access is restricted",
+        "A payment is overdue, disputed, or the subscription is paused; nothing more is sold meanwhile.",
+        "Do what `detail` says; `invoice` names the invoice to pay, if one is open.";
+    StripeDeclined = 402 "stripe-declined", "The payment was declined",
+        "The card or the bank refused the payment, or its holder has to confirm it; `decline_code` holds the reason.",
+        "Use another payment method, or open the invoice's own page at Stripe, then ask again.";
+    ApprovalRequired = 403 "approval-required", "A second person must agree",
+        "The amount is above `limit`, which one person may not exceed alone.",
+        "Give back no more than `limit`, or let somebody with the right do it at Stripe until approvals are offered.";
     Forbidden = 403 "forbidden", "The credential lacks a right",
         "The route needs a scope or a role that the credential does not have.",
         "Use a credential with the scope or role that `needed` names.";
@@ -81,6 +93,39 @@ kinds! {
     TenantAlreadyLinked = 409 "tenant-already-linked", "The tenant or the customer is linked already",
         "A tenant has one account, and an account has one Stripe customer; the request would join two.",
         "Look at what `linked_to` names; if that link is wrong, correct it at Stripe first.";
+    NoSubscription = 409 "no-subscription", "There is no subscription to change",
+        "The tenant has no running subscription, or no customer at Stripe.",
+        "Subscribe first, by a checkout session or directly.";
+    SubscriptionExists = 409 "subscription-exists", "There is a subscription already",
+        "A tenant has one subscription; one runs, waits for its first payment, or is being made.",
+        "Change it instead, or wait for the command that makes it.";
+    AlreadyOnPlan = 409 "already-on-plan", "The tenant is on this plan already",
+        "Plan, interval and quantity are those the subscription has or will have.",
+        "Nothing needs to be done.";
+    PlanNotSellable = 409 "plan-not-sellable", "The plan cannot be bought this way",
+        "It is not sold any more, sold only by talking to people, or has no such price.",
+        "Choose another plan or price; `contact_url` says where to ask, if it is sold there.";
+    TrialAlreadyUsed = 409 "trial-already-used", "The tenant had its trial",
+        "A tenant has one trial, and it had one.",
+        "Subscribe without a trial.";
+    DowngradeBlocked = 409 "downgrade-blocked", "More is in use than the plan allows",
+        "The limits of `blocked_by` are lower than what is in use.",
+        "Use less first, or choose a larger plan.";
+    QuantityOutOfRange = 409 "quantity-out-of-range", "The plan is not sold in so many units",
+        "The quantity lies outside `min` and `max`.",
+        "Ask for a quantity within them.";
+    BelowUsage = 409 "below-usage", "More is in use than so many units allow",
+        "The limits of `blocked_by` are lower than what is in use.",
+        "Use less first.";
+    InvoiceNotPayable = 409 "invoice-not-payable", "The invoice cannot be paid",
+        "It is a draft, paid, void, or nothing of it is left to pay.",
+        "Read it again; if it is still open elsewhere, pay it there.";
+    RefundExceedsPayment = 409 "refund-exceeds-payment", "More than is left of the payment",
+        "What was asked for is not positive, or more than was paid and not given back yet.",
+        "Give back at most `refundable_minor`.";
+    StripeRejected = 409 "stripe-rejected", "Stripe refused",
+        "Stripe refused to carry it out; `stripe_code` holds its word and `reason` what kind of refusal it was.",
+        "Read the object again and decide anew; `not_allowed` is for an operator: the key lacks a right or is revoked.";
     InvalidTransition = 409 "invalid-transition", "The object is not in a state that allows this",
         "The request asks for a step that the present state does not offer.",
         "Read the object again and decide anew.";
@@ -99,6 +144,9 @@ kinds! {
     UnsupportedMediaType = 415 "unsupported-media-type", "The body is not JSON",
         "A body was sent without Content-Type: application/json, or encoded.",
         "Send plain JSON with Content-Type: application/json and no Content-Encoding.";
+    UnknownPlan = 422 "unknown-plan", "There is no such plan",
+        "The catalogue has no plan with this code.",
+        "Use one of `plans`.";
     ValidationFailed = 422 "validation-failed", "The body does not fit the schema",
         "A field is unknown, missing, of the wrong type, or outside its limits.",
         "Correct the fields that `errors` names.";
@@ -111,15 +159,15 @@ kinds! {
     Internal = 500 "internal", "Something failed on our side",
         "A fault that the request did not cause. It is in the log under `request_id`.",
         "Try again later; if it stays, give the operator the request id.";
-    StripeUnavailable = 502 "stripe-unavailable", "Stripe cannot be asked",
-        "Stripe is down, does not accept our key, or gave an answer that cannot be read.",
-        "Try again later; what the ledger itself knows is answered as ever. Operators: `subledger doctor` says why.";
+    StripeUnavailable = 502 "stripe-unavailable", "Stripe cannot be reached",
+        "Stripe failed, or the connection to it did, while the page or the figures you asked for were made.",
+        "Send the same request again, with the same Idempotency-Key.";
     StripeTimeout = 504 "stripe-timeout", "Stripe did not answer in time",
-        "The answer of Stripe did not come while the request waited for it.",
-        "Try again; nothing was changed.";
-    StripeBusy = 503 "stripe-busy", "Stripe takes no more questions now",
-        "Stripe allows so many requests a second, and they are used up.",
-        "Wait for the seconds of Retry-After and try again.";
+        "Stripe took longer than a request may wait.",
+        "Send the same request again, with the same Idempotency-Key; nothing is made twice.";
+    StripeBusy = 503 "stripe-busy", "Stripe is busy",
+        "Stripe takes no more requests of this account for a moment.",
+        "Wait for the seconds of Retry-After and send the same request again.";
     ProjectionBehind = 503 "projection-behind", "The view has not reached the asked position yet",
         "Ledger-Min-Position names a position that the view did not reach within the wait.",
         "Try again after Retry-After, or read without Ledger-Min-Position.";

@@ -20,6 +20,7 @@ use super::bodies::Bodies;
 use super::limits::RateLimits;
 use super::metrics::HttpMetrics;
 use super::page::Cursors;
+use super::redirects::Redirects;
 use super::resources::webhook::Endpoints;
 use super::streams::Streams;
 use crate::auth::api_key::{ADMIN_PREFIX, AdminToken, PREFIX};
@@ -32,6 +33,8 @@ use crate::directory::Directory;
 use crate::inbox::{ReceiptStore, Receiver};
 use crate::plans::registry::Registry;
 use crate::process::accounts::Accounts;
+use crate::process::commands::Commands;
+use crate::process::pages::Pages;
 use crate::stripe::gateway::Gateway;
 
 /// Settings of the HTTP border, validated by `config.rs`.
@@ -47,6 +50,12 @@ pub struct HttpSettings {
     pub mode: Mode,
     /// Commit this binary was built from.
     pub commit: &'static str,
+    /// Where Stripe's pages may send people back to.
+    pub redirects: Redirects,
+    /// Configuration of the billing portal at Stripe; none: its default one.
+    pub portal_configuration: Option<String>,
+    /// Refunds above this need a second person, in minor units of their currency; none: no limit.
+    pub refund_alone_max_minor: Option<i64>,
 }
 
 /// How far the process is between start and stop.
@@ -137,8 +146,10 @@ pub struct Parts {
     pub rebuilds: Rebuilds,
     /// Rows of accounts, kept in memory.
     pub cache: Cache,
-    /// Stripe, with a key.
-    pub gateway: Option<Gateway>,
+    /// Stripe, where a key is set.
+    pub stripe: Option<Gateway>,
+    /// Told when a command waits for Stripe.
+    pub woken: Arc<Notify>,
 }
 
 /// The handle.
@@ -150,6 +161,8 @@ struct Whole {
     parts: Parts,
     finder: Finder,
     accounts: Accounts,
+    commands: Commands,
+    pages: Option<Pages>,
     entitlements: Bodies<EntitlementsRow>,
     subscriptions: Bodies<StatusRow>,
     streams: Streams,
@@ -171,6 +184,11 @@ impl Service {
         let directory = Directory::new(parts.db.clone(), parts.clock.clone());
         Self(Arc::new(Whole {
             accounts: Accounts::new(parts.db.clone(), directory.clone(), parts.clock.clone()),
+            commands: Commands::new(parts.db.clone(), parts.clock.clone(), Arc::clone(&parts.woken)),
+            pages: parts.stripe.as_ref().map(|gateway| {
+                let (db, clock) = (parts.db.clone(), parts.clock.clone());
+                Pages::new(db, directory.clone(), clock, Arc::clone(gateway))
+            }),
             finder: Finder::new(directory, parts.db.parts()),
             entitlements: Bodies::default(),
             subscriptions: Bodies::default(),
@@ -190,6 +208,18 @@ impl Service {
     #[must_use]
     pub fn accounts(&self) -> &Accounts {
         &self.0.accounts
+    }
+
+    /// Commands with an effect at Stripe.
+    #[must_use]
+    pub fn commands(&self) -> &Commands {
+        &self.0.commands
+    }
+
+    /// Pages of Stripe's; none without a key.
+    #[must_use]
+    pub fn pages(&self) -> Option<&Pages> {
+        self.0.pages.as_ref()
     }
 
     /// Answers about entitlements that were written before.

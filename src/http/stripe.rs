@@ -28,7 +28,7 @@ pub enum Question<'a> {
 
 /// Stripe's answer; a refusal is the caller's to explain, unless it concerns our key.
 pub async fn ask(service: &Service, question: Question<'_>) -> Answer<Result<gateway::Answer, Box<Refusal>>> {
-    let gateway = service.gateway.as_ref().ok_or_else(not_configured)?;
+    let gateway = service.stripe.as_ref().ok_or_else(not_configured)?;
     match tokio::time::timeout(WAIT_MAX, attempts(gateway, &question)).await {
         Ok(Ok(answer)) => Ok(Ok(answer)),
         Ok(Err(GatewayError::Permanent(refusal))) if !matches!(refusal.status, 0 | 401 | 403) => Ok(Err(refusal)),
@@ -48,7 +48,7 @@ async fn attempts(gateway: &Gateway, question: &Question<'_>) -> Result<gateway:
     loop {
         let outcome = match question {
             Question::Read(read) => gateway.read(&account, read).await,
-            Question::Preview(call) => gateway.call(&account, key, call).await,
+            Question::Preview(call) => gateway.call(&account, key.into(), call).await,
         };
         match outcome {
             Err(error) if attempt < ATTEMPTS_MAX && is_worth_another(&error) => attempt += 1,

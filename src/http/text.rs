@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use aggregates::ids::{CustomerId, TenantId};
+use aggregates::ids::{ChargeId, CouponId, CustomerId, PlanCode, TenantId};
 use aggregates::money::Currency;
 use ipnet::IpNet;
 use serde::de::{Deserializer, Error};
@@ -15,6 +15,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::guard::{AccountRef, stripe_id};
 use super::resources::event_streams::stream_path;
+use super::redirects::REDIRECT_CHARS_MAX;
 use crate::process::accounts::{METADATA_CHARS_MAX, METADATA_ENTRIES_MAX, TEXT_CHARS_MAX};
 
 /// Longest text to search for.
@@ -90,6 +91,16 @@ texts! {
     /// A Stripe customer.
     CustomerName(CustomerId) by |text| stripe_id(text).map_err(|error| error.to_string()),
         as string(STRIPE_ID, (1, 255));
+    /// Code of a plan of the catalogue.
+    PlanCodeText(PlanCode) by |text| PlanCode::parse(text).map_err(|error| error.to_string()),
+        as string("^[a-z0-9_-]{1,64}$", (1, 64));
+    /// A coupon at Stripe: printable ASCII without spaces.
+    CouponName(CouponId) by coupon, as string(STRIPE_ID, (1, 255));
+    /// An invoice or a charge at Stripe.
+    ChargeName(ChargeId) by |text| ChargeId::parse(text).map_err(|error| error.to_string()),
+        as string(STRIPE_ID, (1, 255));
+    /// An address, or a path of the front end.
+    RedirectText(String) by redirect, as string("^[!-~]{1,2048}$", (1, REDIRECT_CHARS_MAX));
     /// ISO 4217, in either case.
     CurrencyCode(Currency) by |text| Currency::parse(text).map_err(|error| error.to_string()),
         as string(CURRENCY, (3, 3));
@@ -125,6 +136,22 @@ fn reason(text: &str) -> Result<Box<str>, String> {
         return Ok(text.trim().into());
     }
     Err(format!("1 to {REASON_CHARS_MAX} characters, some of them visible"))
+}
+
+fn coupon(text: &str) -> Result<CouponId, String> {
+    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return CouponId::parse(text).map_err(|error| error.to_string());
+    }
+    Err("1 to 255 printable ASCII characters without spaces".to_owned())
+}
+
+fn redirect(text: &str) -> Result<String, String> {
+    if (1..=REDIRECT_CHARS_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "1 to {REDIRECT_CHARS_MAX} printable ASCII characters without spaces"
+    ))
 }
 
 fn network(text: &str) -> Result<IpNet, String> {

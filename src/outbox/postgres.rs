@@ -33,6 +33,9 @@ const LIST_OPEN: &str = "select part, outbox_id, kind, body::text, cause_event_i
      fence, result::text from outbox where part = $1 and state in ('due', 'sending', 'unknown') \
      order by next_at, outbox_id limit $2";
 
+const EARLIER: &str = "select next_at from outbox where part = $1 and kind = $2 and state in ('due', 'sending', 'unknown') \
+     and position < $4 and body ->> 'stream' = $3 order by position limit 1";
+
 fn effect(row: &PgRow) -> Result<Effect, DbError> {
     Ok(Effect {
         part: u32::try_from(row.try_get::<i32, _>(0)?).map_err(|_| DbError::bug("a part is negative"))?,
@@ -106,4 +109,16 @@ pub(super) async fn settle(
 pub(super) async fn list_open(conn: &mut PgConnection, part: u32, limit: u32) -> Result<Vec<Effect>, DbError> {
     let query = sqlx::query(LIST_OPEN).bind(part_to_sql(part)?).bind(i64::from(limit));
     query.fetch_all(conn).await?.iter().map(effect).collect()
+}
+
+pub(super) async fn earlier(
+    conn: &mut PgConnection,
+    part: u32,
+    kind: &str,
+    stream: &str,
+    position: u64,
+) -> Result<Option<Timestamp>, DbError> {
+    let query = sqlx::query(EARLIER).bind(part_to_sql(part)?).bind(kind).bind(stream);
+    let row = query.bind(position_to_sql(position)?).fetch_optional(conn).await?;
+    row.map(|row| at_from_chrono(row.try_get(0)?)).transpose()
 }

@@ -31,6 +31,9 @@ const LIST_OPEN: &str = "select part, outbox_id, kind, body, cause_event_id, pos
      fence, result from outbox where part = ?1 and state in ('due', 'sending', 'unknown') \
      order by next_at, outbox_id limit ?2";
 
+const EARLIER: &str = "select next_at from outbox where part = ?1 and kind = ?2 and state in ('due', 'sending', 'unknown') \
+     and position < ?4 and body ->> 'stream' = ?3 order by position limit 1";
+
 fn effect(row: &SqliteRow) -> Result<Effect, DbError> {
     Ok(Effect {
         part: row.try_get(0)?,
@@ -99,4 +102,16 @@ pub(super) async fn settle(
 pub(super) async fn list_open(conn: &mut SqliteConnection, part: u32, limit: u32) -> Result<Vec<Effect>, DbError> {
     let query = sqlx::query(LIST_OPEN).bind(part).bind(limit);
     query.fetch_all(conn).await?.iter().map(effect).collect()
+}
+
+pub(super) async fn earlier(
+    conn: &mut SqliteConnection,
+    part: u32,
+    kind: &str,
+    stream: &str,
+    position: u64,
+) -> Result<Option<Timestamp>, DbError> {
+    let query = sqlx::query(EARLIER).bind(part).bind(kind).bind(stream);
+    let row = query.bind(position_to_sql(position)?).fetch_optional(conn).await?;
+    row.map(|row| at_from_micros(row.try_get(0)?)).transpose()
 }

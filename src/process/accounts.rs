@@ -5,24 +5,22 @@
 //! nothing, and the key makes one command one effect.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use aggregates::ids::{CustomerId, StreamId, TenantId};
 use aggregates::money::Currency;
 use aggregates::partition::part_of;
-use aggregates::recorded::{Actor, LedgerEvent, Metadata};
+use aggregates::recorded::Actor;
 use aggregates::subscription::{
     self, AccountState, Decision, NoPlans, Rejection, SubscriptionCommand, SubscriptionEvent,
 };
-use projections::db::{Class, Db, DbError};
-use projections::log::load_streams;
-use uuid::Uuid;
+use projections::db::{Db, DbError};
 
+use super::account_log::{self, Cause, Loaded};
 use super::findings::Finding;
 use super::links::{Hint, Links, stream};
 use crate::clock::Clock;
 use crate::directory::{Claim, Directory, Kind};
-use crate::ledger::{self, ApiClaim, Item, LedgerError, Mark, NewEvent, Outcome, SideRow, StreamAppend};
+use crate::ledger::{self, ApiClaim, Item, LedgerError, Mark, Outcome, SideRow, StreamAppend};
 
 /// Conflicts with other writers after which a command is given back to its caller.
 const TRIES: u32 = 5;
@@ -174,6 +172,14 @@ impl Accounts {
         self.execute(caller, account, &[command], Vec::new()).await
     }
 
+    /// The stream of a tenant, claimed for it if nobody has heard of it.
+    pub async fn register(&self, tenant: &TenantId) -> Result<StreamId, DbError> {
+        let own = StreamId::of_tenant(tenant);
+        let claim = Claim::new(Kind::Tenant, tenant.as_str(), own.as_str());
+        let holders = self.links.claim(vec![claim]).await?;
+        stream(holders.values().next().map_or(own.as_str(), String::as_str))
+    }
+
     /// The stream a tenant's account is in once this customer is linked to it.
     async fn link(&self, tenant: &TenantId, held: StreamId, customer: &CustomerId) -> Result<StreamId, AccountError> {
         let refused = |linked_to: String| {
@@ -239,7 +245,11 @@ impl Accounts {
     ) -> Result<AccountStanding, AccountError> {
         let part = part_of(&account, self.db.parts());
         for _ in 0..TRIES {
-            let (mut state, loaded) = self.read(part, &account).await?;
+            let Loaded {
+                mut state,
+                sequence: loaded,
+                ..
+            } = account_log::read(&self.db, part, &account).await?;
             let mut events = Vec::new();
             for command in commands {
                 if let Decision::Record { events: decided, .. } = subscription::decide(&state, command, &NoPlans)? {
@@ -283,26 +293,6 @@ impl Accounts {
         Err(AccountError::Busy)
     }
 
-    async fn read(&self, part: u32, account: &StreamId) -> Result<(AccountState, u64), AccountError> {
-        let wanted = [(subscription::AGGREGATE_TYPE, account.as_str())];
-        let (mut state, mut sequence) = (AccountState::default(), 0);
-        for stored in load_streams(&self.db, part, &wanted).await? {
-            let decoded = LedgerEvent::decode(
-                &stored.aggregate_type,
-                &stored.event_type,
-                stored.event_version,
-                &stored.payload,
-            );
-            match decoded {
-                Ok(LedgerEvent::Subscription(event)) => state.evolve(&event),
-                Ok(LedgerEvent::StripeObject(_) | LedgerEvent::Operation(_)) => {}
-                Err(error) => return Err(DbError::of(Class::Bug, error.to_string()).into()),
-            }
-            sequence = stored.sequence;
-        }
-        Ok((state, sequence))
-    }
-
     fn item(
         &self,
         caller: &Caller,
@@ -312,34 +302,13 @@ impl Accounts {
         events: Vec<SubscriptionEvent>,
         sides: Vec<SideRow>,
     ) -> Result<Item, AccountError> {
-        let unwritable = |error: serde_json::Error| AccountError::Store(DbError::bug(error.to_string()));
-        let metadata = serde_json::to_string(&Metadata {
+        let cause = Cause {
             actor: caller.actor.clone(),
-            receipt: None,
-            api_version: None,
-            request_key: None,
-        })
-        .map_err(unwritable)?;
-        let metadata: Arc<str> = metadata.into();
-        let now = self.clock.now();
-        let new = |event: SubscriptionEvent| {
-            let event = LedgerEvent::Subscription(event);
-            Ok(NewEvent {
-                event_id: Uuid::now_v7(),
-                event_type: event.event_type(),
-                event_version: event.version(),
-                payload: event.encode()?,
-                metadata: metadata.to_string(),
-                causation_id: caller.mark.key.clone(),
-                correlation_id: caller.correlation_id.clone(),
-                occurred_at: now,
-            })
+            causation_id: &caller.mark.key,
+            correlation_id: &caller.correlation_id,
+            at: self.clock.now(),
         };
-        let events = events
-            .into_iter()
-            .map(new)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(unwritable)?;
+        let events = cause.write(events)?;
         let append = StreamAppend {
             aggregate_type: subscription::AGGREGATE_TYPE,
             stream: standing.stream.clone(),

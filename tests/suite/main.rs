@@ -11,6 +11,7 @@
 
 mod catalogue;
 mod cli;
+mod commands;
 mod contract;
 mod flows;
 mod fuzz;

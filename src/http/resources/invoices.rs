@@ -198,6 +198,7 @@ pub async fn upcoming(
         items: Vec::new(),
         proration: Proration::default(),
         prorate_at: None,
+        keeps_subscription: false,
     };
     let call = Call::Preview { customer, change };
     let answer = match ask(&service, Question::Preview(&call)).await? {

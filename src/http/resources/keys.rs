@@ -349,10 +349,9 @@ async fn keep(service: &Service, row: KeyRow, key: &NewKey) -> Answer<Done> {
     let mut stored = shown.clone();
     stored["secret"] = serde_json::Value::Null;
     Ok(Done {
-        status: StatusCode::CREATED,
         body: shown,
         stored: Some(stored),
-        position: None,
+        ..Done::new(StatusCode::CREATED, serde_json::Value::Null, None)
     })
 }
 

@@ -35,13 +35,22 @@ pub struct PriceFilter {
 }
 
 /// `month` or `year`.
-#[derive(Clone, Copy, Deserialize, Serialize, PartialEq, Eq, ToSchema)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum IntervalWord {
     /// Every month.
     Month,
     /// Every year.
     Year,
+}
+
+impl From<IntervalWord> for Interval {
+    fn from(word: IntervalWord) -> Self {
+        match word {
+            IntervalWord::Month => Self::Month,
+            IntervalWord::Year => Self::Year,
+        }
+    }
 }
 
 impl From<Interval> for IntervalWord {
@@ -60,6 +69,17 @@ pub struct MoneyAnswer {
     pub amount_minor: i64,
     /// ISO 4217.
     pub currency: String,
+}
+
+impl MoneyAnswer {
+    /// So much of a currency.
+    #[must_use]
+    pub fn of(amount_minor: i64, currency: aggregates::money::Currency) -> Self {
+        Self {
+            amount_minor,
+            currency: currency.as_str().to_owned(),
+        }
+    }
 }
 
 /// All plans that are offered to everybody.

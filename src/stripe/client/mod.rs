@@ -26,7 +26,7 @@ use self::pooled::Pooled;
 use self::requests::Prepared;
 use self::stock::Stock;
 use crate::clock::Clock;
-use crate::stripe::gateway::{Answer, Call, GatewayError, IntentId, OnAccount, Read, RequestHash, StripeGateway};
+use crate::stripe::gateway::{Answer, Call, CallKey, GatewayError, OnAccount, Read, RequestHash, StripeGateway};
 
 /// The API version we speak; bumped together with the tables of `translate`.
 pub const STRIPE_VERSION: &str = "2026-09-30.endive";
@@ -120,22 +120,22 @@ impl StripeClient {
     async fn attempt(
         &self,
         account: &OnAccount,
-        intent: Option<IntentId>,
+        key: Option<CallKey>,
         request: &Prepared,
     ) -> Result<Answer, GatewayError> {
         let outcome = {
             let _turn = self.limits.turn(account).await;
-            self.send(account, intent, request).await
+            self.send(account, key, request).await
         };
-        let answer = classify::classify(intent.is_some(), outcome);
+        let answer = classify::classify(key.is_some(), outcome);
         self.count(&answer);
         answer
     }
 
-    async fn send(&self, account: &OnAccount, intent: Option<IntentId>, request: &Prepared) -> Result<Reply, Failure> {
+    async fn send(&self, account: &OnAccount, key: Option<CallKey>, request: &Prepared) -> Result<Reply, Failure> {
         match &self.transport {
-            Transport::Pooled(pooled) => pooled.send(account, intent, request).await,
-            Transport::Stock(stock) => stock.send(account, intent, request).await,
+            Transport::Pooled(pooled) => pooled.send(account, key, request).await,
+            Transport::Stock(stock) => stock.send(account, key, request).await,
         }
     }
 
@@ -169,12 +169,12 @@ impl StripeGateway for StripeClient {
     fn call<'a>(
         &'a self,
         account: &'a OnAccount,
-        intent: IntentId,
+        key: CallKey,
         call: &'a Call,
     ) -> BoxFuture<'a, Result<Answer, GatewayError>> {
         Box::pin(async move {
-            let request = Prepared::of_call(intent, call);
-            self.attempt(account, Some(intent), &request).await
+            let request = Prepared::of_call(key.intent, call);
+            self.attempt(account, Some(key), &request).await
         })
     }
 
@@ -185,7 +185,7 @@ impl StripeGateway for StripeClient {
         })
     }
 
-    fn hash(&self, intent: IntentId, call: &Call) -> RequestHash {
-        Prepared::of_call(intent, call).hash()
+    fn hash(&self, key: CallKey, call: &Call) -> RequestHash {
+        Prepared::of_call(key.intent, call).hash()
     }
 }

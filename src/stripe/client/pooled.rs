@@ -21,7 +21,7 @@ use super::base::ApiBase;
 use super::classify::{Failure, Reply};
 use super::requests::Prepared;
 use super::{ATTEMPT_MAX, ClientError, STRIPE_VERSION};
-use crate::stripe::gateway::{IntentId, OnAccount};
+use crate::stripe::gateway::{CallKey, OnAccount};
 
 /// Connections kept open while nothing is asked: twice the requests at once.
 const IDLE_MAX: usize = 16;
@@ -71,10 +71,10 @@ impl Pooled {
     pub(super) async fn send(
         &self,
         account: &OnAccount,
-        intent: Option<IntentId>,
+        key: Option<CallKey>,
         request: &Prepared,
     ) -> Result<Reply, Failure> {
-        let wire = self.wire(account, intent, request).map_err(Failure::NotSent)?;
+        let wire = self.wire(account, key, request).map_err(Failure::NotSent)?;
         match tokio::time::timeout(ATTEMPT_MAX, self.exchange(wire)).await {
             Ok(outcome) => outcome.map_err(|failure| self.masked(failure)),
             Err(_) => Err(Failure::Lost(format!("no answer within {} s", ATTEMPT_MAX.as_secs()))),
@@ -84,7 +84,7 @@ impl Pooled {
     fn wire(
         &self,
         account: &OnAccount,
-        intent: Option<IntentId>,
+        key: Option<CallKey>,
         request: &Prepared,
     ) -> Result<Request<Full<Bytes>>, String> {
         let method = match request.method() {
@@ -101,8 +101,8 @@ impl Pooled {
         if let OnAccount(Some(id)) = account {
             wire = wire.header(STRIPE_ACCOUNT, &**id);
         }
-        if let Some(intent) = intent {
-            wire = wire.header(IDEMPOTENCY_KEY, intent.to_string());
+        if let Some(key) = key {
+            wire = wire.header(IDEMPOTENCY_KEY, key.to_string());
         }
         let body = request.body().map(|body| Bytes::copy_from_slice(body.as_bytes()));
         if body.is_some() {

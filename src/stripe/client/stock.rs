@@ -17,7 +17,7 @@ use super::base::ApiBase;
 use super::classify::{Failure, Reply};
 use super::requests::Prepared;
 use super::{ATTEMPT_MAX, ClientError};
-use crate::stripe::gateway::{IntentId, OnAccount};
+use crate::stripe::gateway::{CallKey, OnAccount};
 
 /// The client and the key it must not show.
 pub(super) struct Stock {
@@ -55,14 +55,14 @@ impl Stock {
     pub(super) async fn send(
         &self,
         account: &OnAccount,
-        intent: Option<IntentId>,
+        key: Option<CallKey>,
         request: &Prepared,
     ) -> Result<Reply, Failure> {
         let mut request = request.builder().customize::<json::Value>();
-        request = match intent {
-            Some(intent) => {
-                let key = IdempotencyKey::new(intent.to_string());
-                let key = key.map_err(|error| Failure::NotSent(error.to_string()))?;
+        request = match key {
+            Some(key) => {
+                let idempotency = IdempotencyKey::new(key.to_string());
+                let key = idempotency.map_err(|error| Failure::NotSent(error.to_string()))?;
                 request.request_strategy(RequestStrategy::Idempotent(key))
             }
             None => request.request_strategy(RequestStrategy::Once),

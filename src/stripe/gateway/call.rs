@@ -72,14 +72,16 @@ pub enum Call {
     },
     /// Invoices are collected again.
     ResumeCollection { subscription: SubscriptionId },
-    /// A discount in place of those there are.
+    /// A discount beside those that stay; all others go.
     ApplyDiscount {
         subscription: SubscriptionId,
+        /// Ids of the discounts that stay.
+        stays: Vec<Box<str>>,
         discount: DiscountSource,
     },
     /// No discount.
     RemoveDiscounts { subscription: SubscriptionId },
-    /// Another end of the trial.
+    /// Another end of the trial, without proration.
     SetTrialEnd {
         subscription: SubscriptionId,
         end: TrialEnd,
@@ -87,7 +89,12 @@ pub enum Call {
     /// A schedule that begins as the subscription is.
     StartSchedule { subscription: SubscriptionId },
     /// What a schedule does, phase by phase; afterwards the subscription goes on as the last one says.
-    SetPhases { schedule: ScheduleId, phases: Vec<Phase> },
+    SetPhases {
+        schedule: ScheduleId,
+        phases: Vec<Phase>,
+        /// What becomes of time already paid for when the current phase changes.
+        proration: Proration,
+    },
     /// The subscription stays as it is, without the schedule.
     ReleaseSchedule { schedule: ScheduleId },
     /// An open invoice is to be paid now.
@@ -99,7 +106,7 @@ pub enum Call {
     Refund {
         payment: Payment,
         amount: Option<Money>,
-        because: RefundReason,
+        because: Option<RefundReason>,
     },
 }
 
@@ -126,6 +133,8 @@ pub struct Checkout {
     pub tax_ids: bool,
     /// Let Stripe work out the taxes.
     pub automatic_tax: bool,
+    /// Ask for the address even where it is not needed.
+    pub address_required: bool,
     /// Where the buyer goes afterwards.
     pub success_url: String,
     /// Where the buyer goes without buying.
@@ -183,6 +192,8 @@ pub struct NewSubscription {
     pub payment_method: Option<PaymentMethodId>,
     /// Let Stripe work out the taxes.
     pub automatic_tax: bool,
+    /// The first payment is made afterwards, on a page; it is not tried with a card on file.
+    pub pays_later: bool,
 }
 
 /// A price and how many of it; metered prices have no quantity.
@@ -205,6 +216,9 @@ pub struct ItemsChange {
     pub proration: Proration,
     /// The second to prorate at: that of the preview, so that the price is the one shown.
     pub prorate_at: Option<Timestamp>,
+    /// A planned end is withdrawn by it.
+    #[serde(default)]
+    pub keeps_subscription: bool,
 }
 
 /// What becomes of one item.
@@ -234,6 +248,10 @@ pub struct Phase {
     pub ends_at: Option<Timestamp>,
     /// What becomes of time already paid for when it begins.
     pub proration: Proration,
+    /// The trial runs until then.
+    pub trial_ends_at: Option<Timestamp>,
+    /// Ids of the discounts that stay on: a phase that does not name them ends them.
+    pub discounts: Vec<Box<str>>,
 }
 
 macro_rules! words {

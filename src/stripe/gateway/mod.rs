@@ -2,7 +2,7 @@
 //!
 //! A [`Call`] changes something and carries the id of the intent it carries out, which is its idempotency key at
 //! Stripe. A [`Read`] changes nothing. One method call is one attempt: [`retry`] decides what follows a bad one,
-//! [`look_up`] finds out what a lost answer said, [`pages`] walks lists, [`quantities`] spares Stripe needless clicks.
+//! [`look_up`] finds out what a lost answer said, [`pages`] walks lists, [`quantities`] keeps to Stripe's limit of changes.
 
 mod answer;
 pub mod call;
@@ -52,6 +52,32 @@ impl OnAccount {
     }
 }
 
+/// The idempotency key of one call: the intent's id for the call that carries it out, the id and a number for those that
+/// prepare it, so that Stripe's webhooks name the intent only for the call that matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct CallKey {
+    /// What is carried out; also what is written on the objects.
+    pub intent: IntentId,
+    /// Which preparing call it is; none: the one that matters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<u8>,
+}
+
+impl From<IntentId> for CallKey {
+    fn from(intent: IntentId) -> Self {
+        Self { intent, step: None }
+    }
+}
+
+impl fmt::Display for CallKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.step {
+            Some(step) => write!(f, "{}.{step}", self.intent),
+            None => self.intent.fmt(f),
+        }
+    }
+}
+
 /// SHA-256 over what a call would send. The same key with another one is refused before it is sent.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -84,11 +110,11 @@ impl TryFrom<String> for RequestHash {
 
 /// Stripe, as the ledger needs it. Each method is one attempt.
 pub trait StripeGateway: Send + Sync {
-    /// Asks for a change. Sent under the intent's key; never without one.
+    /// Asks for a change. Sent under its key; never without one.
     fn call<'a>(
         &'a self,
         account: &'a OnAccount,
-        intent: IntentId,
+        key: CallKey,
         call: &'a Call,
     ) -> BoxFuture<'a, Result<Answer, GatewayError>>;
 
@@ -96,7 +122,7 @@ pub trait StripeGateway: Send + Sync {
     fn read<'a>(&'a self, account: &'a OnAccount, read: &'a Read) -> BoxFuture<'a, Result<Answer, GatewayError>>;
 
     /// What the call would send, so that it can be stored before the first attempt.
-    fn hash(&self, intent: IntentId, call: &Call) -> RequestHash;
+    fn hash(&self, key: CallKey, call: &Call) -> RequestHash;
 }
 
 /// The gateway as it is handed around.

@@ -139,7 +139,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::stripe::gateway::{Call, IntentId, Refusal, RequestHash};
+    use crate::stripe::gateway::{Call, CallKey, Refusal, RequestHash};
 
     /// Gives the same page whatever is asked.
     struct Stuck(Value);
@@ -148,7 +148,7 @@ mod tests {
         fn call<'a>(
             &'a self,
             _: &'a OnAccount,
-            _: IntentId,
+            _: CallKey,
             _: &'a Call,
         ) -> BoxFuture<'a, Result<Answer, GatewayError>> {
             std::future::ready(Err(GatewayError::Permanent(Refusal::unsent("none", "it only reads")))).boxed()
@@ -167,7 +167,7 @@ mod tests {
             std::future::ready(Ok(answer)).boxed()
         }
 
-        fn hash(&self, _: IntentId, _: &Call) -> RequestHash {
+        fn hash(&self, _: CallKey, _: &Call) -> RequestHash {
             RequestHash([0; 32])
         }
     }

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::look_up::{Found, look_up};
-use super::{Answer, Call, Gateway, GatewayError, IntentId, OnAccount, Refusal, RequestHash};
+use super::{Answer, Call, CallKey, Gateway, GatewayError, OnAccount, Refusal, RequestHash};
 use crate::clock::Clock;
 
 /// First wait.
@@ -89,6 +89,9 @@ pub struct Progress {
     pub look_first: bool,
     /// The last outcome in words.
     pub last: Option<String>,
+    /// Its status, when there was one.
+    #[serde(default)]
+    pub last_status: Option<u16>,
 }
 
 impl Progress {
@@ -104,6 +107,7 @@ impl Progress {
             replayed_failures: 0,
             look_first: false,
             last: None,
+            last_status: None,
         }
     }
 }
@@ -149,6 +153,11 @@ fn after(now: Timestamp, wait: Duration) -> Timestamp {
 #[must_use]
 pub fn after_error(progress: &mut Progress, call: &Call, error: &GatewayError, now: Timestamp, dice: &Dice) -> Next {
     progress.last = Some(error.to_string());
+    progress.last_status = match error {
+        GatewayError::Permanent(refusal) => Some(refusal.status),
+        GatewayError::Transient(delay) => delay.status,
+        GatewayError::OutcomeUnknown(loss) => loss.status,
+    };
     let age = now.seconds() - progress.first_sent.seconds();
     match error {
         GatewayError::Permanent(refusal) => {
@@ -244,37 +253,37 @@ impl Sender {
         }
     }
 
-    /// Over a gateway, with the machine's clock and chance.
+    /// Over a gateway, with the machine's chance and sleep.
     #[must_use]
-    pub fn system(gateway: Gateway) -> Self {
+    pub fn system(gateway: Gateway, clock: Clock) -> Self {
         let sleep: Sleep = Arc::new(|wait| Box::pin(tokio::time::sleep(wait)));
-        Self::new(gateway, Clock::system(), Dice::system(), sleep)
+        Self::new(gateway, clock, Dice::system(), sleep)
     }
 
     /// The progress of a call that was never sent. To be stored before [`Sender::perform`].
     #[must_use]
-    pub fn begin(&self, intent: IntentId, call: &Call) -> Progress {
-        Progress::begin(self.gateway.hash(intent, call), self.clock.now())
+    pub fn begin(&self, key: CallKey, call: &Call) -> Progress {
+        Progress::begin(self.gateway.hash(key, call), self.clock.now())
     }
 
     /// Goes on with a call until it ends or the next step lies behind `until`. `progress` is to be stored afterwards.
     pub async fn perform(
         &self,
         account: &OnAccount,
-        intent: IntentId,
+        key: CallKey,
         call: &Call,
         progress: &mut Progress,
         until: Timestamp,
     ) -> Performed {
-        if self.gateway.hash(intent, call) != progress.hash {
+        if self.gateway.hash(key, call) != progress.hash {
             let message = "the key was used for another request; nothing was sent. Please report it";
             return Performed::Rejected(Refusal::unsent("key_reused", message));
         }
         loop {
             let step = if progress.look_first {
-                self.look(account, intent, call, progress).await
+                self.look(account, key, call, progress).await
             } else {
-                self.send(account, intent, call, progress).await
+                self.send(account, key, call, progress).await
             };
             let at = match step {
                 Ok(performed) => return performed,
@@ -293,7 +302,7 @@ impl Sender {
     async fn send(
         &self,
         account: &OnAccount,
-        intent: IntentId,
+        key: CallKey,
         call: &Call,
         progress: &mut Progress,
     ) -> Result<Performed, Next> {
@@ -305,7 +314,7 @@ impl Sender {
         }
         progress.last_sent = now;
         progress.attempts = progress.attempts.saturating_add(1);
-        let outcome = self.gateway.call(account, intent, call).await;
+        let outcome = self.gateway.call(account, key, call).await;
         outcome
             .map(|answer| Performed::Applied(Box::new(answer)))
             .map_err(|error| after_error(progress, call, &error, self.clock.now(), &self.dice))
@@ -314,11 +323,11 @@ impl Sender {
     async fn look(
         &self,
         account: &OnAccount,
-        intent: IntentId,
+        key: CallKey,
         call: &Call,
         progress: &mut Progress,
     ) -> Result<Performed, Next> {
-        match look_up(&*self.gateway, account, intent, call, progress.first_sent).await {
+        match look_up(&*self.gateway, account, key.intent, call, progress.first_sent).await {
             Ok(Found::Done(object)) => Ok(Performed::Found(object)),
             Ok(Found::Nothing) => Err(Next::Rejected(Refusal::unsent(
                 "answer_lost",

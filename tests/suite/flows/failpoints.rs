@@ -102,6 +102,8 @@ async fn every_failpoint(kind: Kind) {
     let names: Vec<&str> = FAILPOINTS
         .iter()
         .map(|(name, _)| *name)
+        // Places on the way of commands have a test of their own: deliveries do not pass them.
+        .filter(|name| !name.starts_with("calls."))
         // On Postgres there is no writer task, and receipts are one statement that commits itself.
         .filter(|name| kind == Kind::Sqlite || !(name.starts_with("writer.") || *name == "receive.after-insert"))
         .collect();

@@ -20,6 +20,7 @@ use subledger::auth::portal_token::{PortalSettings, PortalVerifier};
 use subledger::clock::Clock;
 use subledger::http::limits::RateLimits;
 use subledger::http::page::Cursors;
+use subledger::http::redirects::Redirects;
 use subledger::http::resources::webhook::Endpoints;
 use subledger::http::state::{HttpSettings, Lifecycle, Parts, Service};
 use subledger::http::{TABLE, router};
@@ -44,7 +45,7 @@ pub(super) struct App {
     /// What its clock says, in seconds.
     seconds: Arc<AtomicI64>,
     router: Router,
-    /// Stripe as the service can ask it.
+    /// The Stripe its pages are made at.
     pub(super) stripe: FakeStripe,
     _runner: Runner,
     pub(super) store: TestStore,
@@ -107,6 +108,7 @@ impl App {
         all
     }
 
+    #[expect(clippy::too_many_lines, reason = "one line a part")]
     async fn on(store: TestStore, limits: RateLimits) -> Self {
         let admin = AdminToken::try_new().expect("random bytes");
         let lifecycle = Arc::new(Lifecycle::default());
@@ -131,9 +133,9 @@ impl App {
         let loaded = subledger::plans::load(&Source::Bundled, &|_| None).expect("plans");
         let receipts = ReceiptStore::new(db.clone());
         let pepper = Pepper::parse("test-pepper-0123456789abcdef0123456789abcdef").expect("a pepper");
-        let stripe = FakeStripe::default();
         let secret = NamedSecret::parse("main", stripe::SECRET).expect("a secret");
         let tolerance = Tolerance::parse(300).expect("a tolerance");
+        let stripe_api = FakeStripe::default();
         let service = Service::new(Parts {
             settings: HttpSettings {
                 public_url: "http://127.0.0.1:8080".into(),
@@ -141,6 +143,12 @@ impl App {
                 cors_origins: vec!["https://app.example".into()],
                 mode: Mode::Test,
                 commit: "test",
+                redirects: Redirects {
+                    frontend: Some("https://app.example".into()),
+                    origins: vec!["https://app.example".into()],
+                },
+                portal_configuration: None,
+                refund_alone_max_minor: Some(100_000),
             },
             clock,
             lifecycle: lifecycle.clone(),
@@ -155,9 +163,10 @@ impl App {
             progress: runner.progress().clone(),
             cache: runner.cache().clone(),
             rebuilds: Rebuilds::start(&db, &runner),
-            gateway: Some(Arc::new(stripe.clone())),
             receiver: Receiver::start(receipts.clone(), Arc::new(|_| {})),
             receipts,
+            stripe: Some(Arc::new(stripe_api.clone())),
+            woken: Arc::default(),
             db,
         });
         Self {
@@ -166,7 +175,7 @@ impl App {
             lifecycle,
             admin,
             seconds,
-            stripe,
+            stripe: stripe_api,
             _runner: runner,
             store,
         }

@@ -132,6 +132,92 @@ const EXPECTED: &[(&str, &str, For)] = &[
         For::Tenant("viewer", "invoices:read"),
     ),
     ("GET", "/v1/tenants/{tenant}/refunds", For::Tenant("", "finance:read")),
+    (
+        "GET",
+        "/v1/tenants/{tenant}/commands",
+        For::Tenant("viewer", "subscription:read"),
+    ),
+    (
+        "GET",
+        "/v1/tenants/{tenant}/commands/{id}",
+        For::Tenant("viewer", "subscription:read"),
+    ),
+    (
+        "POST",
+        "/v1/tenants/{tenant}/subscription",
+        For::Tenant("", "subscription:write"),
+    ),
+    (
+        "POST",
+        "/v1/tenants/{tenant}/subscription/change-plan",
+        For::Tenant("billing", "subscription:write"),
+    ),
+    (
+        "POST",
+        "/v1/tenants/{tenant}/subscription/change-quantity",
+        For::Tenant("billing", "subscription:write"),
+    ),
+    (
+        "POST",
+        "/v1/tenants/{tenant}/subscription/cancel",
+        For::Tenant("billing", "subscription:write"),
+    ),
+    (
+        "POST",
+        "/v1/tenants/{tenant}/subscription/resume",
+        For::Tenant("billing", "subscription:write"),
+    ),
+    (
+        "POST",
+        "/v1/tenants/{tenant}/subscription/withdraw-change",
+        For::Tenant("billing", "subscription:write"),
+    ),
+    (
+        "POST",
+        "/v1/tenants/{tenant}/subscription/pause",
+        For::Tenant("billing", "subscription:write"),
+    ),
+    (
+        "POST",
+        "/v1/tenants/{tenant}/subscription/unpause",
+        For::Tenant("billing", "subscription:write"),
+    ),
+    (
+        "POST",
+        "/v1/tenants/{tenant}/subscription/apply-coupon",
+        For::Tenant("", "subscription:write"),
+    ),
+    (
+        "POST",
+        "/v1/tenants/{tenant}/subscription/extend-trial",
+        For::Tenant("", "subscription:write"),
+    ),
+    (
+        "POST",
+        "/v1/tenants/{tenant}/checkout-sessions",
+        For::Tenant("billing", "subscription:write"),
+    ),
+    (
+        "GET",
+        "/v1/tenants/{tenant}/checkout-sessions/{id}",
+        For::Tenant("viewer", "subscription:read"),
+    ),
+    (
+        "POST",
+        "/v1/tenants/{tenant}/portal-sessions",
+        For::Tenant("billing", "subscription:write"),
+    ),
+    (
+        "POST",
+        "/v1/tenants/{tenant}/subscription/preview",
+        For::Tenant("billing", "subscription:read"),
+    ),
+    (
+        "POST",
+        "/v1/tenants/{tenant}/invoices/{id}/pay",
+        For::Tenant("billing", "invoices:write"),
+    ),
+    ("POST", "/v1/tenants/{tenant}/refunds", For::Tenant("", "finance:write")),
     ("GET", "/v1/audit/events", For::Span("audit:read")),
     ("GET", "/v1/audit/events/{address}", For::Span("audit:read")),
     ("GET", "/v1/audit/stream", For::Span("audit:read")),

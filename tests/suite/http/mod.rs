@@ -2,6 +2,7 @@
 
 mod account_log;
 mod audit;
+mod commands;
 mod connections;
 mod edge;
 mod entitlements;

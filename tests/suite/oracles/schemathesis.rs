@@ -19,13 +19,15 @@ async fn schemathesis_finds_nothing() {
         return skipped("schemathesis: not installed (tests/run installs it)");
     }
     for store in stores().await {
-        let asked = Loopback::start().await;
+        let at_stripe = Loopback::start().await;
         let preview = json!({ "object": "invoice", "currency": "usd", "total": 9_900, "amount_due": 9_900 });
-        asked.put("previews", preview);
-        let launch = Launch::new(&store)
+        at_stripe.put("previews", preview);
+        let server = Launch::new(&store)
             .with("STRIPE_SECRET_KEY", SECRET)
-            .with("STRIPE_API_BASE", &asked.base());
-        let server = launch.start().await;
+            .with("STRIPE_API_BASE", &at_stripe.base())
+            .with("FRONTEND_URL", "https://app.example")
+            .start()
+            .await;
         let object = stripe::subscription(1, "active", 3, 1_789_900_000);
         let body = stripe::subscription_event("evt_schema1", 1_790_000_000, &object);
         assert_eq!(server.deliver(&body).await.status, 200);

@@ -24,6 +24,15 @@ RULES = [
     (r"^GET ", "malformed-request", "?known_at", "known_at belongs to basis=occurred"),
     (r"^GET ", "malformed-request", "?to", "from and to lie at most ten years apart"),
     (r"^POST /v1/webhook-inbox-replays$", "validation-failed", "/filter/to", "the same in a body"),
+    (r"^POST ", "unknown-plan", None, "plans are those of the catalogue"),
+    (r"/checkout-sessions$", "validation-failed", "/success_path", "its origin is on a list"),
+    (r"/checkout-sessions$", "validation-failed", "/cancel_path", "the same"),
+    (r"/portal-sessions$", "validation-failed", "/return_path", "the same"),
+    (r"/checkout-sessions$", "validation-failed", "/allow_promotion_codes", "a coupon excludes promotion codes"),
+    (r"/portal-sessions$", "validation-failed", "/plan", "a plan belongs to one flow"),
+    (r"/preview$", "validation-failed", "/plan", "something is to be previewed"),
+    (r"/change-quantity$", "validation-failed", "", "quantity or delta, not both"),
+    (r"/pause$", "validation-failed", "/until", "only the pause of collection ends by itself"),
     (r"^POST /v1/api-keys$", "validation-failed", "/expires_at", "a key ends in the future, and time passes"),
 ]
 

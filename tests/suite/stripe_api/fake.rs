@@ -7,8 +7,8 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 use subledger::stripe::gateway::call::{CancelAt, Payment};
 use subledger::stripe::gateway::{
-    Answer, Call, Delay, GatewayError, INTENT_KEY, IntentId, Listing, Loss, OnAccount, Page, Read, Refusal,
-    RequestHash, StripeGateway,
+    Answer, Call, CallKey, Delay, GatewayError, INTENT_KEY, Listing, Loss, OnAccount, Page, Read, Refusal, RequestHash,
+    StripeGateway,
 };
 
 use super::mini::{Mini, Reply, Request};
@@ -139,9 +139,9 @@ fn meaning(
 
 /// Where a call goes and what it carries, in as few words as the rules need.
 #[expect(clippy::too_many_lines, reason = "one arm a call")]
-fn asked(intent: IntentId, call: &Call) -> Request {
+fn asked(key: CallKey, call: &Call) -> Request {
     let subscription = |id: &aggregates::ids::SubscriptionId| format!("/subscriptions/{id}");
-    let mut form: Vec<(String, String)> = vec![(format!("metadata[{INTENT_KEY}]"), intent.to_string())];
+    let mut form: Vec<(String, String)> = vec![(format!("metadata[{INTENT_KEY}]"), key.intent.to_string())];
     let mut method = "POST";
     let mut with = |name: &str, value: &str| form.push((name.to_owned(), value.to_owned()));
     let path = match call {
@@ -231,7 +231,7 @@ fn asked(intent: IntentId, call: &Call) -> Request {
         path,
         query: Vec::new(),
         form,
-        key: Some(intent.to_string()),
+        key: Some(key.to_string()),
     }
 }
 
@@ -329,18 +329,18 @@ impl StripeGateway for FakeStripe {
     fn call<'a>(
         &'a self,
         _: &'a OnAccount,
-        intent: IntentId,
+        key: CallKey,
         call: &'a Call,
     ) -> BoxFuture<'a, Result<Answer, GatewayError>> {
-        Box::pin(self.ask(asked(intent, call)))
+        Box::pin(self.ask(asked(key, call)))
     }
 
     fn read<'a>(&'a self, _: &'a OnAccount, read: &'a Read) -> BoxFuture<'a, Result<Answer, GatewayError>> {
         Box::pin(self.ask(question(read)))
     }
 
-    fn hash(&self, intent: IntentId, call: &Call) -> RequestHash {
-        let digest = subledger::inbox::receipt::sha256(format!("{intent} {call:?}").as_bytes());
+    fn hash(&self, key: CallKey, call: &Call) -> RequestHash {
+        let digest = subledger::inbox::receipt::sha256(format!("{key} {call:?}").as_bytes());
         RequestHash(digest)
     }
 }

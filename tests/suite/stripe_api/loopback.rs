@@ -90,6 +90,17 @@ impl Loopback {
         self.mini().put(collection, object);
     }
 
+    /// An object as it stands.
+    pub(crate) fn find(&self, collection: &str, id: &str) -> Value {
+        self.mini().find(collection, id).expect("an object").clone()
+    }
+
+    /// Another state of an object, changed by somebody else.
+    pub(crate) fn replace(&self, collection: &str, object: Value) {
+        let id = object["id"].as_str().expect("an id").to_owned();
+        *self.mini().find(collection, &id).expect("an object") = object;
+    }
+
     pub(crate) fn effects(&self) -> Effects {
         self.mini().effects.clone()
     }

@@ -112,6 +112,10 @@ impl Mini {
                 }
                 reply
             }
+            // A key that was answered before is answered so again, whatever has become of the card.
+            Some(Fault::Declined) if request.key.as_ref().is_some_and(|key| self.stored.contains_key(key)) => {
+                self.keyed(request)
+            }
             Some(Fault::Declined) => {
                 let error = json!({"error": {"type": "card_error", "code": "card_declined",
                     "decline_code": "insufficient_funds", "message": "Your card has insufficient funds.",
@@ -194,7 +198,7 @@ impl Mini {
         }
     }
 
-    fn find(&mut self, collection: &str, id: &str) -> Option<&mut Value> {
+    pub(super) fn find(&mut self, collection: &str, id: &str) -> Option<&mut Value> {
         self.objects
             .get_mut(collection)?
             .iter_mut()
@@ -204,6 +208,9 @@ impl Mini {
     fn make(&mut self, collection: &str, request: &Request) -> Value {
         self.made += 1;
         let mut object = json!({"id": format!("{}_{}", collection.replace('/', "_"), self.made), "object": collection});
+        if collection.ends_with("sessions") {
+            object["url"] = json!(format!("https://pages.stripe.example/{}", self.made));
+        }
         merge(&mut object, &nested(&request.form));
         self.put(collection, object.clone());
         object

@@ -105,6 +105,11 @@ pub(super) fn checkout(intent: IntentId, checkout: &Checkout) -> Prepared {
     request = request.payment_method_collection(word::<
         stripe_checkout::checkout_session::CreateCheckoutSessionPaymentMethodCollection,
     >(collection));
+    if checkout.address_required {
+        request = request.billing_address_collection(word::<stripe_shared::CheckoutSessionBillingAddressCollection>(
+            "required",
+        ));
+    }
     // A tax id and an address typed on the page are kept on the customer; Stripe asks that this be said.
     let mut kept = CreateCheckoutSessionCustomerUpdate::new();
     if checkout.tax_ids {

@@ -55,10 +55,16 @@ pub(super) fn pay(invoice: &InvoiceId, payment_method: Option<&PaymentMethodId>)
     Prepared::of(request.build())
 }
 
-pub(super) fn refund(intent: IntentId, payment: &Payment, amount: Option<Money>, because: RefundReason) -> Prepared {
-    let mut request = CreateRefund::new()
-        .metadata(metadata(intent))
-        .reason(word::<CreateRefundReason>(because.as_str()));
+pub(super) fn refund(
+    intent: IntentId,
+    payment: &Payment,
+    amount: Option<Money>,
+    because: Option<RefundReason>,
+) -> Prepared {
+    let mut request = CreateRefund::new().metadata(metadata(intent));
+    if let Some(because) = because {
+        request = request.reason(word::<CreateRefundReason>(because.as_str()));
+    }
     request = match payment {
         Payment::Intent(id) => request.payment_intent(id.as_str()),
         Payment::Charge(id) => request.charge(id.as_str()),

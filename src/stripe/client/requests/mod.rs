@@ -99,13 +99,19 @@ impl Prepared {
                 resumes_at,
             } => subscription::pause_collection(intent, subscription, *behavior, *resumes_at),
             Call::ResumeCollection { subscription } => subscription::resume_collection(intent, subscription),
-            Call::ApplyDiscount { subscription, discount } => {
-                subscription::apply_discount(intent, subscription, discount)
-            }
+            Call::ApplyDiscount {
+                subscription,
+                stays,
+                discount,
+            } => subscription::apply_discount(intent, subscription, stays, discount),
             Call::RemoveDiscounts { subscription } => subscription::remove_discounts(intent, subscription),
             Call::SetTrialEnd { subscription, end } => subscription::set_trial_end(intent, subscription, *end),
             Call::StartSchedule { subscription } => subscription::start_schedule(subscription),
-            Call::SetPhases { schedule, phases } => subscription::set_phases(intent, schedule, phases),
+            Call::SetPhases {
+                schedule,
+                phases,
+                proration,
+            } => subscription::set_phases(intent, schedule, phases, *proration),
             Call::ReleaseSchedule { schedule } => subscription::release_schedule(schedule),
             Call::PayInvoice {
                 invoice,

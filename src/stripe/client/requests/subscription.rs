@@ -4,16 +4,18 @@ use aggregates::ids::{ScheduleId, SubscriptionId};
 use aggregates::time::Timestamp;
 use stripe_billing::subscription::{
     CancelSubscription, CancelSubscriptionCancellationDetails, CreateSubscription, CreateSubscriptionAutomaticTax,
-    CreateSubscriptionItems, CreateSubscriptionTrialSettings, CreateSubscriptionTrialSettingsEndBehavior,
-    DiscountsDataParam, PauseSubscription, PauseSubscriptionType, ResumeSubscription,
-    ResumeSubscriptionProrationBehavior, UpdateSubscription, UpdateSubscriptionCancelAt,
+    CreateSubscriptionItems, CreateSubscriptionPaymentBehavior, CreateSubscriptionTrialSettings,
+    CreateSubscriptionTrialSettingsEndBehavior, DiscountsDataParam, PauseSubscription, PauseSubscriptionType,
+    ResumeSubscription, ResumeSubscriptionProrationBehavior, UpdateSubscription, UpdateSubscriptionCancelAt,
     UpdateSubscriptionCancellationDetails, UpdateSubscriptionItems, UpdateSubscriptionPauseCollection,
     UpdateSubscriptionPauseCollectionBehavior, UpdateSubscriptionProrationBehavior, UpdateSubscriptionTrialEnd,
 };
 use stripe_billing::subscription_schedule::{
     CreateSubscriptionSchedule, ReleaseSubscriptionSchedule, UpdateSubscriptionSchedule,
-    UpdateSubscriptionSchedulePhases, UpdateSubscriptionSchedulePhasesEndDate, UpdateSubscriptionSchedulePhasesItems,
-    UpdateSubscriptionSchedulePhasesStartDate,
+    UpdateSubscriptionSchedulePhases, UpdateSubscriptionSchedulePhasesDiscounts,
+    UpdateSubscriptionSchedulePhasesEndDate, UpdateSubscriptionSchedulePhasesItems,
+    UpdateSubscriptionSchedulePhasesStartDate, UpdateSubscriptionSchedulePhasesTrialEnd,
+    UpdateSubscriptionScheduleProrationBehavior,
 };
 use stripe_client_core::StripeRequest;
 
@@ -65,6 +67,9 @@ pub(super) fn create(intent: IntentId, new: &NewSubscription) -> Prepared {
     if new.automatic_tax {
         request = request.automatic_tax(CreateSubscriptionAutomaticTax::new(true));
     }
+    if new.pays_later {
+        request = request.payment_behavior(word::<CreateSubscriptionPaymentBehavior>("default_incomplete"));
+    }
     Prepared::of(request.build())
 }
 
@@ -95,7 +100,12 @@ pub(super) fn change_items(intent: IntentId, wanted: &ItemsChange) -> Prepared {
     if let Some(at) = wanted.prorate_at {
         request = request.proration_date(seconds(at));
     }
-    Prepared::of(request.build())
+    let prepared = Prepared::of(request.build());
+    if wanted.keeps_subscription {
+        prepared.clearing("cancel_at")
+    } else {
+        prepared
+    }
 }
 
 pub(super) fn cancel_later(
@@ -172,8 +182,19 @@ pub(super) fn resume_collection(intent: IntentId, subscription: &SubscriptionId)
     Prepared::of(change(intent, subscription).build()).clearing("pause_collection")
 }
 
-pub(super) fn apply_discount(intent: IntentId, subscription: &SubscriptionId, discount: &DiscountSource) -> Prepared {
-    let request = change(intent, subscription).discounts(vec![discount_row(discount)]);
+pub(super) fn apply_discount(
+    intent: IntentId,
+    subscription: &SubscriptionId,
+    stays: &[Box<str>],
+    discount: &DiscountSource,
+) -> Prepared {
+    let kept = stays.iter().map(|id| {
+        let mut row = DiscountsDataParam::new();
+        row.discount = Some(id.to_string());
+        row
+    });
+    let rows: Vec<_> = kept.chain([discount_row(discount)]).collect();
+    let request = change(intent, subscription).discounts(rows);
     Prepared::of(request.build())
 }
 
@@ -186,7 +207,10 @@ pub(super) fn set_trial_end(intent: IntentId, subscription: &SubscriptionId, end
         TrialEnd::Now => UpdateSubscriptionTrialEnd::Now,
         TrialEnd::Time(at) => UpdateSubscriptionTrialEnd::Timestamp(seconds(at)),
     };
-    Prepared::of(change(intent, subscription).trial_end(end).build())
+    let request = change(intent, subscription)
+        .trial_end(end)
+        .proration_behavior(word::<UpdateSubscriptionProrationBehavior>("none"));
+    Prepared::of(request.build())
 }
 
 /// Stripe allows nothing else beside the subscription a schedule is made from.
@@ -195,7 +219,7 @@ pub(super) fn start_schedule(subscription: &SubscriptionId) -> Prepared {
     Prepared::of(request.build())
 }
 
-pub(super) fn set_phases(intent: IntentId, schedule: &ScheduleId, phases: &[Phase]) -> Prepared {
+pub(super) fn set_phases(intent: IntentId, schedule: &ScheduleId, phases: &[Phase], proration: Proration) -> Prepared {
     let phases = phases.iter().map(|phase| {
         let items = phase.items.iter().map(|item| {
             let mut row = UpdateSubscriptionSchedulePhasesItems::new();
@@ -209,11 +233,23 @@ pub(super) fn set_phases(intent: IntentId, schedule: &ScheduleId, phases: &[Phas
         row.start_date = phase.starts_at.map(starts);
         row.end_date = phase.ends_at.map(ends);
         row.proration_behavior = Some(word(phase.proration.as_str()));
+        row.trial_end = phase
+            .trial_ends_at
+            .map(|at| UpdateSubscriptionSchedulePhasesTrialEnd::Timestamp(seconds(at)));
+        if !phase.discounts.is_empty() {
+            let kept = phase.discounts.iter().map(|id| {
+                let mut row = UpdateSubscriptionSchedulePhasesDiscounts::new();
+                row.discount = Some(id.to_string());
+                row
+            });
+            row.discounts = Some(kept.collect());
+        }
         row
     });
     let request = UpdateSubscriptionSchedule::new(segment(schedule.as_str()))
         .metadata(metadata(intent))
         .end_behavior(word::<stripe_shared::SubscriptionScheduleEndBehavior>("release"))
+        .proration_behavior(word::<UpdateSubscriptionScheduleProrationBehavior>(proration.as_str()))
         .phases(phases.collect::<Vec<_>>());
     Prepared::of(request.build())
 }

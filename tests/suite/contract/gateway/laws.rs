@@ -25,7 +25,7 @@ async fn a_call_is_done_once_under_its_key_and_carries_its_intent() {
         let (intent, call) = (intent(), new_customer("Acme"));
         let first = stage.gateway.call(&OWN, intent, &call).await.unwrap();
         assert!(
-            first.id().is_some() && carries(&first.object, intent),
+            first.id().is_some() && carries(&first.object, intent.intent),
             "{}: {:?}",
             stage.name,
             first.object
@@ -175,14 +175,16 @@ async fn a_lost_reply_is_found_by_the_same_key_and_by_looking() {
         let before = Timestamp::from_chrono(chrono::Utc::now());
         stage.fail(Fault::LostReply);
         assert!(stage.gateway.call(&OWN, intent, &call).await.is_err(), "{}", stage.name);
-        let found = look_up(&*stage.gateway, &OWN, intent, &call, before).await.unwrap();
+        let found = look_up(&*stage.gateway, &OWN, intent.intent, &call, before)
+            .await
+            .unwrap();
         let Found::Done(object) = found else {
             panic!("{}: {found:?}", stage.name)
         };
         let again = stage.gateway.call(&OWN, intent, &call).await.unwrap();
         assert_eq!(again.object, *object, "{}", stage.name);
         assert_eq!(stage.effects()[&intent.to_string()], 1, "{}", stage.name);
-        let nobody = look_up(&*stage.gateway, &OWN, super::intent(), &call, before)
+        let nobody = look_up(&*stage.gateway, &OWN, super::intent().intent, &call, before)
             .await
             .unwrap();
         assert_eq!(nobody, Found::NotDone, "{}", stage.name);

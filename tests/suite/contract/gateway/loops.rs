@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aggregates::ids::{ItemId, SubscriptionId};
+use aggregates::ids::SubscriptionId;
 use aggregates::time::Timestamp;
 use serde_json::json;
 use subledger::clock::Clock;
 use subledger::stripe::gateway::call::{CancelReason, ItemChange, ItemsChange, Payment, Proration, RefundReason};
-use subledger::stripe::gateway::quantities::{APART_SECONDS, HOURLY_MAX, Quantities, Wish};
+use subledger::stripe::gateway::quantities::{APART_SECONDS, HOURLY_MAX, free_at};
 use subledger::stripe::gateway::retry::{Dice, Performed, Progress, Sender};
-use subledger::stripe::gateway::{Call, Gateway, IntentId, OnAccount};
+use subledger::stripe::gateway::{Call, CallKey, Gateway, IntentId, OnAccount};
 use uuid::Uuid;
 
 use super::{OWN, Stage, intent, stages};
@@ -64,7 +64,7 @@ fn customer() -> Call {
     }
 }
 
-async fn run(stage: &Stage, hands: &Hands, intent: IntentId, call: &Call) -> (Performed, Progress, Duration) {
+async fn run(stage: &Stage, hands: &Hands, intent: CallKey, call: &Call) -> (Performed, Progress, Duration) {
     let sender = hands.sender(&stage.gateway, longest);
     let mut progress = sender.begin(intent, call);
     let start = hands.now();
@@ -231,7 +231,7 @@ async fn a_cancellation_knows_no_key_and_is_looked_at_before_it_is_sent_again() 
 }
 
 /// Calls of all families, each with its own object.
-fn calls(stage: &Stage, dice: &mut Seeded, count: usize) -> Vec<(IntentId, Call)> {
+fn calls(stage: &Stage, dice: &mut Seeded, count: usize) -> Vec<(CallKey, Call)> {
     let mut calls = Vec::new();
     for nth in 0..count {
         let subscription: SubscriptionId = format!("sub_{nth}").parse().unwrap();
@@ -253,6 +253,7 @@ fn calls(stage: &Stage, dice: &mut Seeded, count: usize) -> Vec<(IntentId, Call)
                 }],
                 proration: Proration::CreateProrations,
                 prorate_at: None,
+                keeps_subscription: false,
             }),
             2 => Call::CancelNow {
                 subscription,
@@ -263,7 +264,7 @@ fn calls(stage: &Stage, dice: &mut Seeded, count: usize) -> Vec<(IntentId, Call)
             3 => Call::Refund {
                 payment: Payment::Intent(format!("pi_{nth}").parse().unwrap()),
                 amount: None,
-                because: RefundReason::RequestedByCustomer,
+                because: Some(RefundReason::RequestedByCustomer),
             },
             4 => Call::PayInvoice {
                 invoice: format!("in_{nth}").parse().unwrap(),
@@ -272,7 +273,7 @@ fn calls(stage: &Stage, dice: &mut Seeded, count: usize) -> Vec<(IntentId, Call)
             5 => Call::ResumeCollection { subscription },
             _ => Call::WithdrawCancellation { subscription },
         };
-        calls.push((IntentId::new(Uuid::now_v7()), call));
+        calls.push((IntentId::new(Uuid::now_v7()).into(), call));
     }
     calls
 }
@@ -326,74 +327,26 @@ async fn through_lost_replies_failures_and_refusals_every_intent_has_one_effect(
 
 // ---- quantities ------------------------------------------------------------------------------------
 
-fn wish(item: &str, quantity: u64) -> Wish {
-    let item: ItemId = item.parse().unwrap();
-    Wish {
-        item,
-        quantity,
-        intent: intent(),
-    }
-}
-
 #[test]
-fn a_thousand_clicks_are_a_few_changes_and_the_last_one_stands() {
-    let mut quantities = Quantities::default();
-    let subscription: SubscriptionId = "sub_1".parse().unwrap();
+fn changes_of_quantity_stand_apart() {
     let start = Timestamp::from_seconds(1_800_000_000).unwrap();
-    let mut sent: Vec<(Timestamp, Vec<Wish>)> = Vec::new();
-    let (mut now, mut replaced) = (start, 0);
-    for click in 0..1_000_u64 {
-        replaced += usize::from(quantities.want(&subscription, wish("si_1", click)).is_some());
-        sent.extend(quantities.due(now).into_iter().map(|(_, wishes)| (now, wishes)));
-        now = now.plus_micros(200_000);
-    }
-    while let Some(at) = quantities.next_due() {
-        now = now.max(at);
-        sent.extend(quantities.due(now).into_iter().map(|(_, wishes)| (now, wishes)));
-    }
-    // 200 seconds of clicks: one at once, one every 20 seconds, and the last.
-    assert_eq!((sent.len(), replaced), (11, 989));
-    assert_eq!(sent.last().unwrap().1[0].quantity, 999);
-    assert!(
-        sent.windows(2)
-            .all(|pair| pair[1].0.seconds() - pair[0].0.seconds() >= APART_SECONDS)
-    );
-    assert_eq!(quantities.waiting(), 0);
-}
-
-#[test]
-fn items_of_one_subscription_go_together_and_subscriptions_apart() {
-    let mut quantities = Quantities::default();
-    let (a, b): (SubscriptionId, SubscriptionId) = ("sub_a".parse().unwrap(), "sub_b".parse().unwrap());
-    let now = Timestamp::from_seconds(1_800_000_000).unwrap();
-    quantities.want(&a, wish("si_1", 1));
-    quantities.want(&a, wish("si_2", 2));
-    quantities.want(&b, wish("si_3", 3));
-    let due = quantities.due(now);
-    assert_eq!(
-        due.iter()
-            .map(|(id, wishes)| (id.as_str(), wishes.len()))
-            .collect::<Vec<_>>(),
-        [("sub_a", 2), ("sub_b", 1)]
-    );
-    quantities.want(&a, wish("si_1", 4));
-    assert!(quantities.due(now.plus_seconds(APART_SECONDS - 1)).is_empty());
-    assert_eq!(quantities.due(now.plus_seconds(APART_SECONDS)).len(), 1);
+    assert_eq!(free_at(&[]), Timestamp::MIN);
+    assert_eq!(free_at(&[start]), start.plus_seconds(APART_SECONDS));
+    // In whatever order they are told.
+    let later = start.plus_seconds(30);
+    assert_eq!(free_at(&[later, start]), later.plus_seconds(APART_SECONDS));
 }
 
 #[test]
 fn no_hour_has_more_changes_than_stripe_takes() {
-    let mut quantities = Quantities::default();
-    let subscription: SubscriptionId = "sub_1".parse().unwrap();
     let start = Timestamp::from_seconds(1_800_000_000).unwrap();
-    // Another process sent as many as fit into an hour, one a second.
-    for second in 0..i64::try_from(HOURLY_MAX).unwrap() {
-        quantities.remember(&subscription, start.plus_seconds(second));
-    }
-    quantities.want(&subscription, wish("si_1", 1));
-    assert_eq!(quantities.next_due(), Some(start.plus_seconds(3_600)));
-    assert!(quantities.due(start.plus_seconds(3_599)).is_empty());
-    assert_eq!(quantities.due(start.plus_seconds(3_600)).len(), 1);
+    // Somebody sent as many as fit into an hour, one a second.
+    let mut sent: Vec<Timestamp> = (0..i64::try_from(HOURLY_MAX).unwrap())
+        .map(|second| start.plus_seconds(second))
+        .collect();
+    assert_eq!(free_at(&sent), start.plus_seconds(3_600));
+    sent.remove(0);
+    assert_eq!(free_at(&sent), sent.last().unwrap().plus_seconds(APART_SECONDS));
 }
 
 #[test]

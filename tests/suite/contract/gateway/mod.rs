@@ -13,7 +13,7 @@ use serde_json::Value;
 use subledger::clock::Clock;
 use subledger::stripe::client::base::ApiBase;
 use subledger::stripe::client::{StripeClient, TransportKind};
-use subledger::stripe::gateway::{Gateway, IntentId, OnAccount};
+use subledger::stripe::gateway::{CallKey, Gateway, IntentId, OnAccount};
 use uuid::Uuid;
 
 use crate::stripe_api::{Effects, FakeStripe, Fault, Loopback};
@@ -98,8 +98,8 @@ async fn stages() -> Vec<Stage> {
     ]
 }
 
-fn intent() -> IntentId {
-    IntentId::new(Uuid::now_v7())
+fn intent() -> CallKey {
+    IntentId::new(Uuid::now_v7()).into()
 }
 
 const OWN: OnAccount = OnAccount::own();

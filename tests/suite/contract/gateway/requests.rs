@@ -54,6 +54,7 @@ fn change() -> ItemsChange {
         ],
         proration: Proration::AlwaysInvoice,
         prorate_at: Some(at(1_700_000_000)),
+        keeps_subscription: false,
     }
 }
 
@@ -92,11 +93,12 @@ fn rows() -> Vec<(Call, &'static str, &'static str)> {
                 promotion_codes: true,
                 tax_ids: true,
                 automatic_tax: true,
+                address_required: true,
                 success_url: "https://app.example/ok?session_id={CHECKOUT_SESSION_ID}".into(),
                 cancel_url: Some("https://app.example/no".into()),
             })),
             "POST /v1/checkout/sessions",
-            "automatic_tax[enabled]=true&cancel_url=https://app.example/no&client_reference_id=acme&customer=cus_1&\
+            "automatic_tax[enabled]=true&billing_address_collection=required&cancel_url=https://app.example/no&client_reference_id=acme&customer=cus_1&\
              customer_update[address]=auto&customer_update[name]=auto&discounts[0][promotion_code]=promo_1&\
              line_items[0][price]=price_1&line_items[0][quantity]=2&line_items[1][price]=price_m&\
              metadata[subledger_intent]=ONE&mode=subscription&payment_method_collection=if_required&\
@@ -152,10 +154,11 @@ fn rows() -> Vec<(Call, &'static str, &'static str)> {
                 discount: Some(DiscountSource::Coupon("50 OFF".parse().unwrap())),
                 payment_method: Some("pm_1".parse().unwrap()),
                 automatic_tax: true,
+                pays_later: true,
             }),
             "POST /v1/subscriptions",
             "automatic_tax[enabled]=true&customer=cus_1&default_payment_method=pm_1&discounts[0][coupon]=50 OFF&\
-             items[0][price]=price_1&items[0][quantity]=1&metadata[subledger_intent]=ONE&trial_period_days=7&\
+             items[0][price]=price_1&items[0][quantity]=1&metadata[subledger_intent]=ONE&payment_behavior=default_incomplete&trial_period_days=7&\
              trial_settings[end_behavior][missing_payment_method]=cancel",
         ),
         (
@@ -247,10 +250,11 @@ fn rows() -> Vec<(Call, &'static str, &'static str)> {
         (
             Call::ApplyDiscount {
                 subscription: subscription(),
+                stays: vec!["di_1".into()],
                 discount: DiscountSource::Coupon("C".parse().unwrap()),
             },
             "POST /v1/subscriptions/sub_1",
-            "discounts[0][coupon]=C&metadata[subledger_intent]=ONE",
+            "discounts[0][discount]=di_1&discounts[1][coupon]=C&metadata[subledger_intent]=ONE",
         ),
         (
             Call::RemoveDiscounts {
@@ -265,7 +269,7 @@ fn rows() -> Vec<(Call, &'static str, &'static str)> {
                 end: TrialEnd::Now,
             },
             "POST /v1/subscriptions/sub_1",
-            "metadata[subledger_intent]=ONE&trial_end=now",
+            "metadata[subledger_intent]=ONE&proration_behavior=none&trial_end=now",
         ),
         (
             Call::SetTrialEnd {
@@ -273,7 +277,7 @@ fn rows() -> Vec<(Call, &'static str, &'static str)> {
                 end: TrialEnd::Time(at(9)),
             },
             "POST /v1/subscriptions/sub_1",
-            "metadata[subledger_intent]=ONE&trial_end=9",
+            "metadata[subledger_intent]=ONE&proration_behavior=none&trial_end=9",
         ),
         (
             Call::StartSchedule {
@@ -291,19 +295,25 @@ fn rows() -> Vec<(Call, &'static str, &'static str)> {
                         starts_at: Some(at(5)),
                         ends_at: Some(at(9)),
                         proration: Proration::None,
+                        trial_ends_at: Some(at(7)),
+                        discounts: vec!["di_1".into()],
                     },
                     Phase {
                         items: vec![priced("price_2", Some(2))],
                         starts_at: None,
                         ends_at: None,
                         proration: Proration::CreateProrations,
+                        trial_ends_at: None,
+                        discounts: Vec::new(),
                     },
                 ],
+                proration: Proration::AlwaysInvoice,
             },
             "POST /v1/subscription_schedules/sub_sched_1",
-            "end_behavior=release&metadata[subledger_intent]=ONE&phases[0][end_date]=9&phases[0][items][0][price]=price_1&\
-             phases[0][items][0][quantity]=1&phases[0][proration_behavior]=none&phases[0][start_date]=5&\
-             phases[1][items][0][price]=price_2&phases[1][items][0][quantity]=2&phases[1][proration_behavior]=create_prorations",
+            "end_behavior=release&metadata[subledger_intent]=ONE&phases[0][discounts][0][discount]=di_1&phases[0][end_date]=9&\
+             phases[0][items][0][price]=price_1&phases[0][items][0][quantity]=1&phases[0][proration_behavior]=none&\
+             phases[0][start_date]=5&phases[0][trial_end]=7&phases[1][items][0][price]=price_2&\
+             phases[1][items][0][quantity]=2&phases[1][proration_behavior]=create_prorations&proration_behavior=always_invoice",
         ),
         (
             Call::ReleaseSchedule {
@@ -324,7 +334,7 @@ fn rows() -> Vec<(Call, &'static str, &'static str)> {
             Call::Refund {
                 payment: Payment::Intent("pi_1".parse().unwrap()),
                 amount: Some(Money::try_new(1_234, Currency::parse("eur").unwrap()).unwrap()),
-                because: RefundReason::Duplicate,
+                because: Some(RefundReason::Duplicate),
             },
             "POST /v1/refunds",
             "amount=1234&metadata[subledger_intent]=ONE&payment_intent=pi_1&reason=duplicate",
@@ -333,7 +343,7 @@ fn rows() -> Vec<(Call, &'static str, &'static str)> {
             Call::Refund {
                 payment: Payment::Charge("ch_1".parse().unwrap()),
                 amount: None,
-                because: RefundReason::RequestedByCustomer,
+                because: Some(RefundReason::RequestedByCustomer),
             },
             "POST /v1/refunds",
             "charge=ch_1&metadata[subledger_intent]=ONE&reason=requested_by_customer",
@@ -348,7 +358,7 @@ async fn every_call_is_written_as_stripe_reads_it() {
     let one = IntentId::new(Uuid::from_u128(1));
     for (call, wanted, form) in rows() {
         // Whether this Stripe knows the object does not matter here.
-        let _ = client.call(&OWN, one, &call).await;
+        let _ = client.call(&OWN, one.into(), &call).await;
         let wire = server.wire().pop().expect("a request");
         assert_eq!(format!("{} {}", wire.method, wire.target), wanted, "{call:?}");
         let decoded = percent_encoding::percent_decode_str(&wire.body.replace('+', " "))

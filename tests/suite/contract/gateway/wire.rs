@@ -35,7 +35,7 @@ async fn both_transports_send_the_same() {
     let connected = OnAccount::connected("acct_1");
     for (server, transport) in [(&ours, TransportKind::Pooled), (&stock, TransportKind::Stock)] {
         let client = client(&server.base(), transport);
-        let one = subledger::stripe::gateway::IntentId::new(uuid::Uuid::from_u128(7));
+        let one = subledger::stripe::gateway::IntentId::new(uuid::Uuid::from_u128(7)).into();
         let cancel = Call::CancelNow {
             subscription: "sub_1".parse().unwrap(),
             invoice_now: true,
