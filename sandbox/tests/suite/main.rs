@@ -6,8 +6,10 @@
     reason = "a test fails by panicking; support code is no exception"
 )]
 
+mod browse;
 mod calls;
 mod catalogue;
+mod checkout;
 mod deliveries;
 mod payments;
 mod samples;
