@@ -170,8 +170,8 @@ impl Shown {
     pub(crate) fn error_of(&self, name: &str) -> String {
         let input = self.input(name);
         assert_eq!(input.get("aria-invalid"), "true", "{name}: {}", self.text());
-        let bound = input.get("aria-describedby").split_whitespace();
-        let id = bound.filter(|id| id.ends_with("-error")).last().unwrap().to_owned();
+        let mut bound = input.get("aria-describedby").split_whitespace();
+        let id = bound.find(|id| id.ends_with("-error")).unwrap();
         let at = self.tags.iter().position(|tag| tag.get("id") == id).unwrap();
         // `<p><span>Error: </span>words</p>`
         let alert = self.tags.iter().any(|tag| tag.get("role") == "alert");
@@ -238,4 +238,27 @@ pub(crate) fn local(url: &str) -> String {
         Some(rest) => rest.find('/').map_or("/", |at| &rest[at..]).to_owned(),
         None => url.to_owned(),
     }
+}
+
+/// A call over a socket, without following where it leads.
+pub(crate) async fn fetch(method: &str, url: &str, body: &str) -> Reply {
+    use http_body_util::{BodyExt, Full};
+    use hyper_util::client::legacy::Client;
+    use hyper_util::rt::TokioExecutor;
+
+    let client = Client::builder(TokioExecutor::new()).build_http::<Full<bytes::Bytes>>();
+    let request = hyper::Request::builder()
+        .method(method)
+        .uri(url)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(Full::new(bytes::Bytes::from(body.to_owned())))
+        .unwrap();
+    let response = client.request(request).await.unwrap();
+    let status = response.status().as_u16();
+    let headers = response.headers().iter();
+    let headers = headers
+        .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+        .collect();
+    let body = response.into_body().collect().await.unwrap().to_bytes().to_vec();
+    Reply { status, headers, body }
 }

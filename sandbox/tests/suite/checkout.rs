@@ -38,6 +38,7 @@ fn pay_with(number: &str) -> Vec<(&'static str, &str)> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one purchase, told in order")]
 fn a_guest_pays_on_the_page_and_comes_back() {
     let mut state = fresh();
     let made = session(
@@ -535,6 +536,7 @@ fn setting_up_keeps_the_card_on_the_customer() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of what is refused")]
 fn what_does_not_go_together_is_refused_by_name() {
     let mut state = fresh();
     let price = shirt(&mut state);
