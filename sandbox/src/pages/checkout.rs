@@ -81,7 +81,7 @@ fn expired(session: &Value) -> Page {
 pub(super) fn submit(state: &mut State, request: &Request) -> Outcome {
     let params = request.params();
     let id = request.id().to_owned();
-    let mut given = read(state, &params)?;
+    let mut given = read(&params)?;
     if params.text("act") == Some("basket") {
         revise(state, &id, &given)?;
         return Ok(Answer::Redirect(format!("/c/pay/{id}")));
@@ -332,7 +332,7 @@ fn payment(state: &State, session: &Value, form: Form<'_>) -> Markup {
                 @match email {
                     Some(email) => { p { span class="mute block" { "Email" } (email) } }
                     None => (form.field(&Field {
-                        name: "email", label: "Email", kind: "email", autocomplete: "email", ..Field::default()
+                        name: "email", value: text(session, "customer_details.email").unwrap_or_default(), label: "Email", kind: "email", autocomplete: "email", ..Field::default()
                     })),
                 }
                 @if needed {

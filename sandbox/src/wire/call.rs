@@ -173,7 +173,7 @@ impl Reply {
             forms.push_str(origin);
         }
         let policy = format!(
-            "default-src 'none'; style-src 'self'; form-action {forms}; base-uri 'none'; frame-ancestors 'none'"
+            "default-src 'none'; style-src 'self'; form-action {forms}; img-src data:; base-uri 'none'; frame-ancestors 'none'"
         );
         reply.set("content-security-policy", &policy);
         reply.set("cache-control", "no-store");

@@ -96,7 +96,7 @@ fn complete_route(state: &mut State, request: &Request) -> Outcome {
     let params = request.params();
     let id = request.id().to_owned();
     let outcome = params.choice("outcome", &["approve", "fail"])?;
-    let given = read(state, &params)?;
+    let given = read(&params)?;
     let mut session = complete(state, &id, &given)?;
     if let Some(outcome) = outcome.filter(|_| session["status"] == "open") {
         session = authenticate(state, &id, outcome == "approve")?;
@@ -105,7 +105,7 @@ fn complete_route(state: &mut State, request: &Request) -> Outcome {
 }
 
 /// Reads what a customer gives, from the twin's parameters and from the page's form, which has the same names.
-pub(crate) fn read(state: &mut State, params: &Params<'_>) -> Result<Given, ApiError> {
+pub(crate) fn read(params: &Params<'_>) -> Result<Given, ApiError> {
     let own = |name: &str| {
         params
             .text(name)
@@ -146,16 +146,8 @@ pub(crate) fn read(state: &mut State, params: &Params<'_>) -> Result<Given, ApiE
             given.quantities.push((name.clone(), chosen.required_integer(name)?));
         }
     }
-    if given.method.is_none() && params.object("card").is_some_and(|card| card.text("number").is_some()) {
-        let mut method = card(state, params)?;
-        for (name, value) in [("email", &given.email), ("name", &given.name), ("phone", &given.phone)] {
-            method["billing_details"][name] = json!(value);
-        }
-        if let Some(address) = &given.address {
-            method["billing_details"]["address"] = address.clone();
-        }
-        given.method = text(&method, "id").map(str::to_owned);
-        state.put(&payment_methods::PAYMENT_METHOD, method);
+    if params.object("card").is_some_and(|card| card.text("number").is_some()) {
+        given.card = params.raw("card").cloned();
     }
     Ok(given)
 }

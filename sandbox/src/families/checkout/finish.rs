@@ -3,13 +3,14 @@
 use serde_json::{Map, Value, json};
 
 use super::super::customers::CUSTOMER;
-use super::super::payment_methods;
+use super::super::payment_methods::{self, PAYMENT_METHOD};
 use super::super::payments::{self, Payment, Settled};
 use super::super::{payment_intents::PAYMENT_INTENT, setup_intents};
 use super::{SESSION, basket, inner, needs_method, promotions, settle, url_of};
 use crate::shape::read::{number, text};
 use crate::state::State;
 use crate::wire::error::ApiError;
+use crate::wire::params::Params;
 
 /// What a customer gives.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +27,8 @@ pub(crate) struct Given {
     pub(crate) tax_id: Option<(String, String)>,
     /// A payment method's id.
     pub(crate) method: Option<String>,
+    /// Or what stands on a card.
+    pub(crate) card: Option<Value>,
     /// Typed code; empty takes the code away.
     pub(crate) promotion_code: Option<String>,
     /// Quantities by line.
@@ -120,12 +123,12 @@ fn introduce(state: &mut State, mut session: Value, given: &Given) -> Result<Val
             .and_then(|customer| text(customer, name))
             .map(str::to_owned)
     };
-    let email = known("email").or_else(|| text(&session, "customer_email").map(str::to_owned));
-    let email = email.or_else(|| given.email.clone());
-    let Some(email) = email else {
+    let kept = known("email").or_else(|| text(&session, "customer_email").map(str::to_owned));
+    let Some(email) = kept.clone().or_else(|| given.email.clone()) else {
         return Err(ApiError::bad_param("email", "Enter your email address.").code("parameter_missing"));
     };
-    if !plausible(&email) {
+    // What is kept already was good enough for its maker, and cannot be typed again here.
+    if kept.is_none() && !plausible(&email) {
         let message = "Enter an email address, such as name@example.com.";
         return Err(ApiError::bad_param("email", message).code("email_invalid"));
     }
@@ -171,6 +174,11 @@ fn nowhere() -> Value {
 }
 
 fn method(state: &mut State, session: &Value, given: &Given) -> Result<Option<String>, ApiError> {
+    if given.method.is_none()
+        && let Some(card) = &given.card
+    {
+        return typed_card(state, session, card).map(Some);
+    }
     let Some(named) = &given.method else {
         return if needs_method(session) {
             let message = "Enter the number on the card.";
@@ -189,6 +197,18 @@ fn method(state: &mut State, session: &Value, given: &Given) -> Result<Option<St
         return Err(ApiError::bad_param("payment_method", message));
     }
     Ok(text(&found, "id").map(str::to_owned))
+}
+
+/// The card that was typed; its owner's details stand on it.
+fn typed_card(state: &mut State, session: &Value, card: &Value) -> Result<String, ApiError> {
+    let tree = Map::from_iter([("card".to_owned(), card.clone())]);
+    let mut method = super::card(state, &Params::new(&tree))?;
+    let details = &session["customer_details"];
+    for name in ["address", "email", "name", "phone"] {
+        method["billing_details"][name] = details[name].clone();
+    }
+    state.put(&PAYMENT_METHOD, method.clone());
+    Ok(text(&method, "id").unwrap_or_default().to_owned())
 }
 
 /// The customer of a session; made of what was given when there must be one.
