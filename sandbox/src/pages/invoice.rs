@@ -57,11 +57,13 @@ pub(super) fn submit(state: &mut State, request: &Request) -> Outcome {
     let method = text(&card, "id").unwrap_or_default().to_owned();
     state.put(&PAYMENT_METHOD, card);
     let intent = intent_of(state, request.id())?;
-    let here = format!("{}/i/{}", state.settings.base_url, request.id());
+    let here = format!("{}/invoices/{}", state.settings.base_url, request.id());
     match payments::confirm(state, &intent, Some(&method), false, Some(&here))? {
         Settled::NeedsAction => Ok(Answer::Redirect(format!("/authenticate/{intent}"))),
         Settled::Declined(error) => Err(error.param("card[number]").staying()),
-        Settled::Paid | Settled::Held | Settled::Processing => Ok(Answer::Redirect(format!("/i/{}", request.id()))),
+        Settled::Paid | Settled::Held | Settled::Processing => {
+            Ok(Answer::Redirect(format!("/invoices/{}", request.id())))
+        }
     }
 }
 
@@ -110,7 +112,7 @@ fn page(invoice: &Value, form: Form<'_>, code: u16, asked: Option<&(String, Opti
                 h2 id="what" { "What it is for" }
                 (facts(invoice))
                 (lines(invoice, currency))
-                p { a href={ "/i/" (text(invoice, "id").unwrap_or_default()) "/pdf" } { "Download PDF" } }
+                p { a href={ "/invoices/" (text(invoice, "id").unwrap_or_default()) "/pdf" } { "Download PDF" } }
             }
             @if open && remaining > 0 {
                 section class="card" aria-labelledby="payment" {

@@ -8,7 +8,7 @@ use super::portal_forms::form_of;
 use super::words::{date, method, money, price, product, status};
 use crate::families::customers::CUSTOMER;
 use crate::families::payment_methods::{self, default_of};
-use crate::families::portal::{self, CONFIGURATION, SESSION, act};
+use crate::families::portal::{self, CONFIGURATION, SESSION, act, waits};
 use crate::shape::read::{at, flag, number, text};
 use crate::state::State;
 use crate::wire::call::{Answer, Outcome, Page, Request};
@@ -119,7 +119,7 @@ pub(super) fn submit(state: &mut State, request: &Request) -> Outcome {
     live(state, request.id())?;
     let action = request.segment(1);
     let done = act(state, request.id(), action, &request.params())?;
-    if done["object"] == "setup_intent" && done["status"] == "requires_action" {
+    if waits(&done) {
         let intent = text(&done, "id").unwrap_or_default();
         return Ok(Answer::Redirect(format!("/authenticate/{intent}")));
     }
@@ -302,14 +302,14 @@ fn row(session: &Value, invoice: &Value) -> Markup {
     html! {
         tr {
             td { (date(number(invoice, "created"))) }
-            td { a href={ "/i/" (id) } { (number_of) } }
+            td { a href={ "/invoices/" (id) } { (number_of) } }
             td { (status(text(invoice, "status").unwrap_or_default())) }
             td class="amount" { (money(number(invoice, "total"), currency)) }
             td {
                 @if invoice["status"] == "open" {
                     (act_button(session, "invoice_pay", "invoice", id, "Pay"))
                 } @else {
-                    a href={ "/i/" (id) "/pdf" } { "PDF " span class="hidden" { "of " (number_of) } }
+                    a href={ "/invoices/" (id) "/pdf" } { "PDF " span class="hidden" { "of " (number_of) } }
                 }
             }
         }

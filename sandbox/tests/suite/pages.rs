@@ -55,7 +55,7 @@ fn hostile_values_show_as_text() {
     for path in [
         "/c/pay/%3Cscript%3E",
         "/p/session/%22%3E%3Cscript%3E",
-        "/i/%3Cscript%3E",
+        "/invoices/%3Cscript%3E",
         "/l/%3Cscript%3E",
     ] {
         let reply = state.ask(&Call::new("GET", path));

@@ -2,11 +2,12 @@
 
 use serde_json::{Value, json};
 
+use super::super::customers::CUSTOMER;
 use super::super::prices::{self, PRICE};
 use super::super::products::{self, PRODUCT};
 use super::super::tax_rates::TAX_RATE;
 use crate::shape::money::{millionths, share};
-use crate::shape::read::{at, items, number, text};
+use crate::shape::read::{items, number, text};
 use crate::state::State;
 use crate::state::store::Kind;
 use crate::wire::error::ApiError;
@@ -196,8 +197,10 @@ pub(super) fn reckon(state: &State, session: &mut Value) {
     }
     discount(&mut lines, &coupon);
     let general = session["_subscription_data"]["default_tax_rates"].clone();
+    let customer = text(session, "customer").and_then(|id| state.look(&CUSTOMER, id));
+    let exempt = customer.is_some_and(|customer| matches!(text(customer, "tax_exempt"), Some("exempt" | "reverse")));
     for line in &mut lines {
-        tax(state, line, &general);
+        tax(state, line, &general, exempt);
     }
     let sum = |name: &str| lines.iter().map(|line| number(line, name)).sum::<i64>();
     let totals = (
@@ -215,64 +218,68 @@ pub(super) fn reckon(state: &State, session: &mut Value) {
     session["_line_items"]["data"] = json!(lines);
 }
 
+/// Spreads the discount over the lines it applies to, as an invoice does: the parts add up to the whole.
 fn discount(lines: &mut [Value], coupon: &Value) {
     let products = items(coupon, "_applies_to.products").to_vec();
     let applies =
         |line: &Value| !coupon.is_null() && (products.is_empty() || products.contains(&line["price"]["product"]));
-    let eligible: i64 = lines
+    let eligible = lines
         .iter()
         .filter(|line| applies(line))
-        .map(|line| number(line, "amount_subtotal"))
-        .sum();
-    let percent = coupon["percent_off"]
-        .as_number()
-        .and_then(|number| millionths(&number.to_string()));
-    let fixed = number(coupon, "amount_off").min(eligible);
+        .map(|line| number(line, "amount_subtotal"));
+    let eligible: i64 = eligible.sum();
+    let percent = millionths(&coupon["percent_off"].to_string()).unwrap_or(0);
+    let fixed = coupon["amount_off"].as_i64();
+    let whole = fixed.map_or_else(|| share(eligible, percent, WHOLE), |off| off.min(eligible));
     let (mut before, mut given) = (0, 0);
     for line in lines {
-        let subtotal = number(line, "amount_subtotal");
-        let off = if !applies(line) {
-            0
-        } else if let Some(percent) = percent {
-            share(subtotal, percent, WHOLE)
-        } else {
-            // Each line's part is what the lines so far get, less what they got: the parts add up to the whole.
-            before += subtotal;
-            share(fixed, before, eligible) - given
-        };
-        given += off;
+        let mut off = 0;
+        if applies(line) {
+            before += number(line, "amount_subtotal");
+            off = share(whole, before, eligible) - given;
+            given += off;
+        }
         line["amount_discount"] = json!(off);
-        line["_discounts"] = if off > 0 {
-            json!([{"amount": off, "discount": coupon["id"]}])
-        } else {
-            json!([])
-        };
+        let shown = json!([{"amount": off, "discount": coupon["id"]}]);
+        line["_discounts"] = if off > 0 { shown } else { json!([]) };
     }
 }
 
-fn tax(state: &State, line: &mut Value, general: &Value) {
+/// What rates contain is taken out of an amount once, by the sum of the rates, as an invoice does.
+fn tax(state: &State, line: &mut Value, general: &Value, exempt: bool) {
     let own = items(line, "_tax_rates");
     let general = general.as_array().map_or(&[][..], Vec::as_slice);
-    let rates = if own.is_empty() { general } else { own };
-    let net = number(line, "amount_subtotal") - number(line, "amount_discount");
+    let rates = match (exempt, own.is_empty()) {
+        (true, _) => &[],
+        (false, true) => general,
+        (false, false) => own,
+    };
+    let rates: Vec<&Value> = rates
+        .iter()
+        .filter_map(|id| state.look(&TAX_RATE, id.as_str()?))
+        .collect();
+    let percent = |rate: &Value| millionths(&rate["percentage"].to_string()).unwrap_or(0);
+    let contained: i64 = rates
+        .iter()
+        .filter(|rate| rate["inclusive"] == true)
+        .map(|rate| percent(rate))
+        .sum();
+    let amount = number(line, "amount_subtotal") - number(line, "amount_discount");
+    let net = share(amount, WHOLE, WHOLE + contained);
     let (mut added, mut all, mut shown) = (0, 0, Vec::new());
-    for rate in rates.iter().filter_map(|id| state.look(&TAX_RATE, id.as_str()?)) {
-        let percent = at(rate, "percentage")
-            .as_number()
-            .and_then(|number| millionths(&number.to_string()));
-        let percent = percent.unwrap_or(0);
+    for rate in rates {
         let inclusive = rate["inclusive"] == true;
         let tax = if inclusive {
-            share(net, percent, WHOLE + percent)
+            share(amount, percent(rate), WHOLE + contained)
         } else {
-            share(net, percent, WHOLE)
+            share(net, percent(rate), WHOLE)
         };
         all += tax;
         added += if inclusive { 0 } else { tax };
         shown.push(json!({"amount": tax, "rate": rate, "taxability_reason": null, "taxable_amount": net}));
     }
     line["amount_tax"] = json!(all);
-    line["amount_total"] = json!(net + added);
+    line["amount_total"] = json!(amount + added);
     line["_taxes"] = json!(shown);
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::payments::{self, Settled};
-use super::super::{customer_money, payment_intents::PAYMENT_INTENT, payment_methods, setup_intents};
+use super::super::{customer_money, payment_intents::PAYMENT_INTENT, setup_intents};
 use super::super::{customers::CUSTOMER, setup_intents::SETUP_INTENT};
 use super::finish::buyer;
 use super::{SESSION, inner, promotions, url_of};
@@ -130,23 +130,23 @@ fn pay_first(state: &mut State, session: &Value, customer: &str, method: &str) -
             Ok(())
         })?
     };
-    let intent = intent_of(state, text(&session, "invoice").unwrap_or_default())?;
-    let session = state.change(&SESSION, &id, "", |session| {
+    let invoice = text(&session, "invoice").unwrap_or_default().to_owned();
+    // The customer's balance has paid it.
+    if state
+        .objects
+        .get("invoice", &invoice)
+        .is_some_and(|invoice| invoice["status"] == "paid")
+    {
+        return finish(state, &id, "paid").map(|_| ());
+    }
+    let intent = intent_of(state, &invoice)?;
+    state.change(&SESSION, &id, "", |session| {
         session["_intent"] = json!(intent);
-        session["_method"] = json!(method);
-        Ok(())
-    })?;
-    // What pays now pays later as well.
-    state.change(&PAYMENT_INTENT, &intent, "", |intent| {
-        intent["setup_future_usage"] = json!("off_session");
         Ok(())
     })?;
     let back = url_of(state, &id);
     match payments::confirm(state, &intent, Some(method), false, Some(&back))? {
-        Settled::Processing => {
-            keep_method(state, &session, method)?;
-            finish_later(state, &id)
-        }
+        Settled::Processing => finish_later(state, &id),
         Settled::Paid | Settled::NeedsAction | Settled::Held => Ok(()),
         Settled::Declined(error) => Err(error.param("card[number]").staying()),
     }
@@ -195,7 +195,7 @@ fn begin_subscription(
         "customer": customer,
         "items": recurring.into_iter().map(line).collect::<Vec<Value>>(),
         "payment_behavior": "default_incomplete",
-        "payment_settings": {"save_default_payment_method": "off"},
+        "payment_settings": {"save_default_payment_method": "on_subscription"},
     });
     if !once.is_empty() {
         wanted["add_invoice_items"] = once.into_iter().map(line).collect();
@@ -249,17 +249,6 @@ pub(super) fn drop_begun(state: &mut State, session: &Value) -> Result<(), ApiEr
     Ok(())
 }
 
-/// The method that paid pays the subscription from now on.
-fn keep_method(state: &mut State, session: &Value, method: &str) -> Result<(), ApiError> {
-    let customer = text(session, "customer")
-        .or_else(|| text(session, "_customer"))
-        .unwrap_or_default();
-    payment_methods::attach(state, method, customer)?;
-    let subscription = text(session, "subscription").unwrap_or_default();
-    let wanted = json!({ "default_payment_method": method });
-    inner::post(state, &format!("/v1/subscriptions/{subscription}"), wanted).map(|_| ())
-}
-
 // ---- hooks -------------------------------------------------------------------------------------------
 
 fn session_of(state: &State, intent: &str) -> Option<Value> {
@@ -280,13 +269,7 @@ pub(super) fn payment_settled(state: &mut State, intent: &str) -> Result<(), Api
         .and_then(|intent| text(intent, "status"));
     let paid = status == Some("succeeded");
     match (text(&session, "status"), paid) {
-        (Some("open"), true) => {
-            let method = text(&session, "_method").map(str::to_owned);
-            if let Some(method) = method.filter(|_| session["mode"] == "subscription") {
-                keep_method(state, &session, &method)?;
-            }
-            finish(state, &id, "paid").map(|_| ())
-        }
+        (Some("open"), true) => finish(state, &id, "paid").map(|_| ()),
         (Some("open"), false) => remember_error(state, &id, &PAYMENT_INTENT, intent, "last_payment_error"),
         (Some("complete"), paid) if session["payment_status"] == "unpaid" => {
             let waits = session["_waits"] == true;

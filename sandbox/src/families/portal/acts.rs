@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::super::customers::CUSTOMER;
+use super::super::payment_intents::PAYMENT_INTENT;
 use super::super::payment_methods;
+use super::super::payments;
 use super::super::prices::PRICE;
 use super::super::setup_intents::{self, SETUP_INTENT};
 use super::super::{checkout, inner};
@@ -107,11 +109,15 @@ pub(crate) fn act(state: &mut State, id: &str, name: &str, params: &Params<'_>) 
         return Err(ApiError::bad_param("action", message));
     }
     let done = (action.run)(state, &session, params)?;
-    let waits = done["object"] == "setup_intent" && done["status"] == "requires_action";
-    if !waits {
+    if !waits(&done) {
         over(state, id)?;
     }
     Ok(done)
+}
+
+/// Whether an act is an intent that waits for its owner.
+pub(crate) fn waits(done: &Value) -> bool {
+    matches!(text(done, "object"), Some("setup_intent" | "payment_intent")) && done["status"] == "requires_action"
 }
 
 /// The one thing that a session was for has been done.
@@ -128,7 +134,7 @@ pub(super) fn twin(state: &mut State, request: &Request) -> Outcome {
     let params = request.params();
     let outcome = params.choice("outcome", &["approve", "fail"])?;
     let mut done = act(state, request.id(), request.segment(1), &params)?;
-    if let Some(outcome) = outcome.filter(|_| done["object"] == "setup_intent" && done["status"] == "requires_action") {
+    if let Some(outcome) = outcome.filter(|_| waits(&done)) {
         let intent = text(&done, "id").unwrap_or_default().to_owned();
         done = setup_intents::answer(state, &intent, outcome == "approve")?;
     }
@@ -366,7 +372,21 @@ fn pay_invoice(state: &mut State, session: &Value, params: &Params<'_>) -> Resul
     if !own {
         return Err(ApiError::no_such("invoice", id, "invoice"));
     }
-    inner::post(state, &format!("/v1/invoices/{id}/pay"), json!({}))
+    let paid = inner::post(state, &format!("/v1/invoices/{id}/pay"), json!({"off_session": false}))?;
+    // Its owner is here and can be asked, and comes back to this page.
+    let Ok(intent) = checkout::intent_of(state, id) else {
+        return Ok(paid);
+    };
+    let home = url_of(state, text(session, "id").unwrap_or_default());
+    let action = payments::next_action(state, &intent, Some(&home));
+    let asked = state.get(&PAYMENT_INTENT, &intent, "intent")?["status"] == "requires_action";
+    if !asked {
+        return Ok(paid);
+    }
+    state.change(&PAYMENT_INTENT, &intent, "", |intent| {
+        intent["next_action"] = action;
+        Ok(())
+    })
 }
 
 // ---- payment methods ---------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ use crate::shape::render::Downgrade;
 use crate::state::State;
 use crate::state::store::Kind;
 
-pub(crate) use acts::{act, bounds, offers};
+pub(crate) use acts::{act, bounds, offers, waits};
 pub(crate) use sessions::{ended, subscriptions};
 
 /// `bpc_..`
