@@ -15,7 +15,7 @@ use crate::wire::call::{Answer, Outcome, Page, Request};
 use crate::wire::error::ApiError;
 
 /// What the forms send.
-pub(super) const PARAMS: &str = "subscription price quantity feedback comment card{number exp_month exp_year cvc} \
+pub(super) const PARAMS: &str = "subscription price quantity stay feedback comment card{number exp_month exp_year cvc} \
      invoice email name phone address{city country line1 line2 postal_code state}";
 /// Most invoices of the overview.
 const INVOICES_MAX: usize = 24;
@@ -123,7 +123,9 @@ pub(super) fn submit(state: &mut State, request: &Request) -> Outcome {
         let intent = text(&done, "id").unwrap_or_default();
         return Ok(Answer::Redirect(format!("/authenticate/{intent}")));
     }
-    Ok(Answer::Redirect(format!("/p/session/{}?done={action}", request.id())))
+    let stays = request.params().flag("stay")? == Some(true);
+    let said = if stays { "stay" } else { action };
+    Ok(Answer::Redirect(format!("/p/session/{}?done={said}", request.id())))
 }
 
 pub(super) fn refused(state: &State, request: &Request, error: &ApiError) -> Page {
@@ -180,6 +182,7 @@ fn said(done: &str) -> Option<&'static str> {
     Some(match done {
         "payment_method_update" => "Your payment method has been saved.",
         "subscription_cancel" => "Your subscription will end as shown below.",
+        "stay" => "Your subscription goes on, with the discount.",
         "subscription_renew" => "Your subscription goes on.",
         "subscription_update" | "subscription_update_confirm" => "Your plan has been changed.",
         "subscription_pause" => "Your subscription has been paused.",

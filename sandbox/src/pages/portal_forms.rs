@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::card;
 use super::layout::{Field, Form};
 use super::words::{date, price, product};
+use crate::families::coupons::COUPON;
 use crate::families::customers::CUSTOMER;
 use crate::families::portal::{self, CONFIGURATION, bounds, offers};
 use crate::families::prices::PRICE;
@@ -115,7 +116,17 @@ fn cancel(state: &State, session: &Value, subscription: &Value, form: Form<'_>) 
             (form.field(&Field { name: "comment", label: "Anything else?", optional: true, ..Field::default() }))
         }
         button type="submit" class="first danger" { "Cancel subscription" }
+        @if let Some(offer) = text(session, "flow.subscription_cancel.retention.coupon_offer.coupon") {
+            h2 { "Or stay" }
+            p { "Keep your subscription and get the discount " strong { (coupon_name(state, offer)) } "." }
+            button type="submit" class="second" name="stay" value="true" { "Stay with the discount" }
+        }
     }
+}
+
+fn coupon_name(state: &State, id: &str) -> String {
+    let coupon = state.look(&COUPON, id);
+    coupon.and_then(|coupon| text(coupon, "name")).unwrap_or(id).to_owned()
 }
 
 fn reason(word: &str) -> &str {

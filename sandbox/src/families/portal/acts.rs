@@ -18,7 +18,7 @@ use crate::wire::error::ApiError;
 use crate::wire::params::Params;
 
 /// Parameters of all acts.
-pub(super) const PARAMS: &str = "subscription price quantity feedback comment payment_method \
+pub(super) const PARAMS: &str = "subscription price quantity stay feedback comment payment_method \
      card{number exp_month exp_year cvc} invoice email name phone \
      address{city country line1 line2 postal_code state} outcome";
 
@@ -172,6 +172,12 @@ fn cancel(state: &mut State, session: &Value, params: &Params<'_>) -> Result<Val
     if cancels(&found) {
         let message = "This subscription is set to be canceled already.";
         return Err(ApiError::bad_param("subscription", message));
+    }
+    let offer = text(session, "flow.subscription_cancel.retention.coupon_offer.coupon");
+    if params.flag("stay")? == Some(true) {
+        let none = || ApiError::bad_param("stay", "There is no offer to stay.");
+        let coupon = offer.ok_or_else(none)?.to_owned();
+        return change(state, &found, json!({"discounts": [{"coupon": coupon}]}));
     }
     let feature = feature(state, session, "subscription_cancel");
     let mut details = json!({});

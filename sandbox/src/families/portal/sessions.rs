@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::checkout::check_url;
+use super::super::coupons::COUPON;
 use super::super::customers::CUSTOMER;
 use super::{CONFIGURATION, SESSION, configurations, url_of};
 use crate::shape::read::{flag, number, text};
@@ -106,6 +107,13 @@ fn flow(state: &State, given: &Params<'_>, customer: &str, configuration: &Value
     if kind == "subscription_cancel" && cancels(found) {
         let message = "This subscription cannot be canceled because it is already set to be canceled.";
         return Err(ApiError::bad_param(&name, message));
+    }
+    if let Some(retention) = part.object("retention") {
+        retention.required("type")?;
+        retention.choice("type", &["coupon_offer"])?;
+        let offer = retention.object("coupon_offer");
+        let offer = offer.ok_or_else(|| ApiError::missing(&retention.name("coupon_offer")))?;
+        state.get(&COUPON, offer.required("coupon")?, &offer.name("coupon"))?;
     }
     let mut shown = part_of(&part);
     if kind == "subscription_cancel" && shown["retention"].is_null() {
