@@ -375,6 +375,32 @@ fn amounts_off_and_taxes_add_up_over_the_lines() {
 }
 
 #[test]
+fn a_tax_on_top_is_of_the_amount_without_the_tax_within() {
+    let mut state = fresh();
+    let product = id(&state.post("/v1/products", "name=A"));
+    let price = id(&state.post(
+        "/v1/prices",
+        &format!("product={product}&currency=usd&unit_amount=1100"),
+    ));
+    let extra = id(&state.post("/v1/tax_rates", "display_name=VAT&percentage=20&inclusive=false"));
+    let within = id(&state.post("/v1/tax_rates", "display_name=GST&percentage=10&inclusive=true"));
+    let line = format!("line_items[0][price]={price}&line_items[0][quantity]=1");
+    let rates = format!("line_items[0][tax_rates][]={extra}&line_items[0][tax_rates][]={within}");
+    let made = state.post("/v1/checkout/sessions", &format!("mode=payment&{DONE}&{line}&{rates}"));
+    assert_eq!(
+        (&made["total_details"]["amount_tax"], &made["amount_total"]),
+        (&json!(300), &json!(1300))
+    );
+    let exempt = id(&state.post("/v1/customers", "tax_exempt=exempt"));
+    let form = format!("mode=payment&{DONE}&{line}&{rates}&customer={exempt}");
+    let made = state.post("/v1/checkout/sessions", &form);
+    assert_eq!(
+        (&made["total_details"]["amount_tax"], &made["amount_total"]),
+        (&json!(0), &json!(1100))
+    );
+}
+
+#[test]
 fn tiers_and_packs_cost_what_they_say() {
     let mut state = fresh();
     let product = id(&state.post("/v1/products", "name=A"));
