@@ -218,3 +218,10 @@ fn over(now: i64, month: i64, year: i64) -> bool {
         (i64::from(now.year()), i64::from(now.month())) > (year, month)
     })
 }
+
+#[test]
+fn a_card_ends_with_its_month() {
+    let february = 1_769_904_000;
+    assert!(over(february, 1, 2026) && over(february, 12, 2025));
+    assert!(!over(february - 1, 1, 2026) && !over(february, 2, 2026) && !over(february, 1, 2027));
+}
