@@ -1,4 +1,12 @@
 //! Pages as a browser without scripts has them: opened, their forms read and sent.
+//!
+//! A real browser shows more: that a form may end where `form-action` lets it (Chromium holds a form to it through every
+//! redirect, from Checkout over the bank's page to the host), that Tab reaches every field in order, that nothing is wider
+//! than 360 pixels, and how both looks are. Such a test needs `chromium` and `chromium-driver` of one version, a sandbox
+//! and a host page on free ports of this machine, `Emulation.setDeviceMetricsOverride` for narrow windows and
+//! `Emulation.setEmulatedMedia` for the dark look; a form that is shown again with an error answers 400 or 402, which the
+//! browser's console notes as a resource that failed to load. Elements are found by the ids of their fields
+//! (`card[number]` is `#card-number`) and by the texts of their buttons.
 
 use std::collections::BTreeMap;
 
