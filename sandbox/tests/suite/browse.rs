@@ -61,7 +61,10 @@ fn tags(html: &str) -> Vec<Tag> {
                 attributes.insert(key.to_owned(), plain(value));
                 rest = after;
             } else {
-                assert!(!after.starts_with('='), "a value without quotes is none of ours: <{tag}>");
+                assert!(
+                    !after.starts_with('='),
+                    "a value without quotes is none of ours: <{tag}>"
+                );
                 attributes.insert(key.to_owned(), String::new());
                 rest = after;
             }
