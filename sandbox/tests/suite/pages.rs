@@ -128,3 +128,56 @@ async fn pages_are_served_with_their_style() {
     );
     running.stop().await;
 }
+
+/// How light a colour is, as WCAG reckons it.
+#[expect(clippy::float_arithmetic, reason = "WCAG's own formula")]
+fn luminance(colour: &str) -> f64 {
+    let part = |at: usize| {
+        let value = f64::from(u8::from_str_radix(&colour[at..at + 2], 16).unwrap()) / 255.0;
+        if value <= 0.04045 {
+            value / 12.92
+        } else {
+            ((value + 0.055) / 1.055).powf(2.4)
+        }
+    };
+    0.2126 * part(1) + 0.7152 * part(3) + 0.0722 * part(5)
+}
+
+#[test]
+fn every_colour_can_be_read_in_both_looks() {
+    let mut state = fresh();
+    let style = state.ask(&Call::new("GET", "/assets/pages.css"));
+    let style = String::from_utf8(style.body).unwrap();
+    let tables: Vec<&str> = style
+        .split(":root {")
+        .skip(1)
+        .map(|table| table.split('}').next().unwrap())
+        .collect();
+    assert_eq!(tables.len(), 2, "light and dark");
+    for table in tables {
+        let colour = |name: &str| {
+            let value = table.split(&format!("--{name}: ")).nth(1);
+            value
+                .unwrap_or_else(|| panic!("no {name} in {table}"))
+                .split(';')
+                .next()
+                .unwrap()
+                .to_owned()
+        };
+        let mut pairs = vec![
+            ("act-text", "act", 4.5),
+            ("ribbon-text", "ribbon", 4.5),
+            ("text", "bad-back", 4.5),
+            ("text", "good-back", 4.5),
+        ];
+        for back in ["page", "card"] {
+            pairs.extend(["text", "mute", "act", "bad", "good", "warn", "note"].map(|front| (front, back, 4.5)));
+            pairs.push(("line", back, 3.0));
+        }
+        for (front, back, least) in pairs {
+            let (a, b) = (luminance(&colour(front)), luminance(&colour(back)));
+            let contrast = (a.max(b) + 0.05) / (a.min(b) + 0.05);
+            assert!(contrast >= least, "{front} on {back}: {contrast:.2}");
+        }
+    }
+}
