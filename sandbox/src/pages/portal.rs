@@ -218,7 +218,7 @@ fn one(state: &State, session: &Value, subscription: &Value) -> Markup {
             @match ends {
                 Some(end) => { div { dt { "Ends" } dd { (date(end)) } } }
                 None => {
-                    @if let Some(end) = item["current_period_end"].as_i64().filter(|_| subscription["status"] != "paused") {
+                    @if let Some(end) = item["current_period_end"].as_i64().filter(|_| renews(subscription)) {
                         div { dt { "Renews" } dd { (date(end)) } }
                     }
                 }
@@ -236,6 +236,14 @@ fn one(state: &State, session: &Value, subscription: &Value) -> Markup {
             }
         }
     }
+}
+
+/// Whether another period follows by itself.
+fn renews(subscription: &Value) -> bool {
+    matches!(
+        text(subscription, "status"),
+        Some("active" | "trialing" | "past_due" | "unpaid")
+    )
 }
 
 /// When a subscription that is to end does.
@@ -286,8 +294,9 @@ fn invoices(state: &State, session: &Value, customer: &str) -> Markup {
                         caption class="hidden" { "Invoices, newest first" }
                         thead {
                             tr {
-                                th scope="col" { "Date" } th scope="col" { "Number" } th scope="col" { "Status" }
-                                th scope="col" class="amount" { "Total" } th scope="col" { "Do" }
+                                // What is done with an invoice is in sight also where not all columns are.
+                                th scope="col" { "Number" } th scope="col" class="amount" { "Total" }
+                                th scope="col" { "Action" } th scope="col" { "Status" } th scope="col" { "Date" }
                             }
                         }
                         tbody { @for invoice in &own { (row(session, invoice)) } }
@@ -304,17 +313,17 @@ fn row(session: &Value, invoice: &Value) -> Markup {
     let currency = text(invoice, "currency").unwrap_or("usd");
     html! {
         tr {
-            td { (date(number(invoice, "created"))) }
             td { a href={ "/invoices/" (id) } { (number_of) } }
-            td { (status(text(invoice, "status").unwrap_or_default())) }
             td class="amount" { (money(number(invoice, "total"), currency)) }
             td {
                 @if invoice["status"] == "open" {
-                    (act_button(session, "invoice_pay", "invoice", id, "Pay"))
+                    (act_button(session, "invoice_pay", "invoice", id, &format!("Pay {number_of}")))
                 } @else {
                     a href={ "/invoices/" (id) "/pdf" } { "PDF " span class="hidden" { "of " (number_of) } }
                 }
             }
+            td { (status(text(invoice, "status").unwrap_or_default())) }
+            td { (date(number(invoice, "created"))) }
         }
     }
 }
