@@ -100,7 +100,7 @@ impl State {
         };
         let mut reply = match outcome {
             Ok(reply) => reply,
-            Err(error) => Reply::error(&error),
+            Err(error) => self.refusal(call, &admitted, &error),
         };
         let mut keep = begun;
         if let Some((stored, _)) = fault_500 {
@@ -130,15 +130,10 @@ impl State {
             let message = format!("Unrecognized request URL ({}: {}).", call.method, call.path);
             ApiError::other(404, "invalid_request_error", message)
         };
-        let (ready, segments) = families::route(&call.method, &call.path).ok_or_else(missing)?;
+        let (ready, request) = called(call, admitted).ok_or_else(missing)?;
         if let Some(name) = ready.spec.unknown(&admitted.tree) {
             return Err(ApiError::unknown_param(&name));
         }
-        let request = Request {
-            segments,
-            tree: admitted.tree.clone(),
-            version: admitted.version.clone(),
-        };
         let outcome: Outcome = (ready.route.run)(self, &request);
         match outcome? {
             Answer::Object(mut value) => {
@@ -148,7 +143,7 @@ impl State {
                 Ok(Reply::json(200, &value))
             }
             Answer::Raw(value) => Ok(Reply::json(200, &value)),
-            Answer::Page(page) => Ok(Reply::typed(200, "text/html; charset=utf-8", page.into_bytes())),
+            Answer::Page(page) => Ok(Reply::page(&page)),
             Answer::File(kind, bytes) => Ok(Reply::typed(200, kind, bytes)),
             Answer::Redirect(to) => {
                 let mut reply = Reply::typed(303, "text/plain", Vec::new());
@@ -156,6 +151,16 @@ impl State {
                 Ok(reply)
             }
         }
+    }
+
+    /// An error as its route shows it: on a page to people, as an object to programs.
+    fn refusal(&self, call: &Call, admitted: &Admitted, error: &ApiError) -> Reply {
+        if let Some((ready, request)) = called(call, admitted)
+            && let Some(page) = ready.route.refused
+        {
+            return Reply::page(&page(self, &request, error));
+        }
+        Reply::error(error)
     }
 
     fn entry(&self, call: &Call, params: Value, request_id: &str, reply: &Reply) -> CallEntry {
@@ -188,6 +193,17 @@ impl State {
             }
         }
     }
+}
+
+/// The route of a call, and what its function gets.
+fn called(call: &Call, admitted: &Admitted) -> Option<(&'static families::Ready, Request)> {
+    let (ready, segments) = families::route(&call.method, &call.path)?;
+    let request = Request {
+        segments,
+        tree: admitted.tree.clone(),
+        version: admitted.version.clone(),
+    };
+    Some((ready, request))
 }
 
 fn api_error() -> ApiError {

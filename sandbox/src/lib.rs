@@ -11,6 +11,7 @@
 //!   one queue of due work per clock; events; the journal. Everything happens in steps that happen whole or not at all.
 //! - [`shape`]: what leaves. Lists, `expand[]`, older versions; and the arithmetic of periods and parts of amounts.
 //! - [`families`]: the objects, one file per family, in one table.
+//! - [`pages`]: what people see: Checkout, the portal, invoices, authentication. Plain HTML forms.
 //! - [`webhooks`]: the queue of deliveries, payloads, signatures.
 //! - [`faults`]: what goes wrong on demand.
 //! - [`mod@file`]: the whole state in a file and back.
@@ -44,6 +45,7 @@ pub mod engine;
 pub mod families;
 pub mod faults;
 pub mod file;
+pub mod pages;
 pub mod server;
 pub mod shape;
 pub mod state;

@@ -24,6 +24,10 @@ impl State {
         let mut enter = || -> Result<Result<Admitted, Reply>, ApiError> {
             if access == Access::Key {
                 self.check_key(call)?;
+            } else if call.method != "GET" && call.header_value("sec-fetch-site") == Some("cross-site") {
+                // Nothing but the address of a page protects it, and addresses follow from the seed.
+                let message = "Another site may link to the pages of the sandbox, and not post to them.";
+                return Err(ApiError::other(403, "invalid_request_error", message));
             }
             if let Some(asked) = call.header_value("stripe-version") {
                 let bad = || ApiError::invalid(format!("Invalid Stripe API version: {asked}"));

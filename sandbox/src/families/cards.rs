@@ -62,7 +62,8 @@ const fn visa(number: &'static str, conduct: Conduct, names: &'static [&'static 
     }
 }
 
-const CARDS: &[Card] = &[
+/// All test cards.
+pub(crate) const CARDS: &[Card] = &[
     visa("4242424242424242", Conduct::Pays, &["visa", "us"]),
     visa("4000056655665556", Conduct::Pays, &["visa_debit"]),
     Card {
@@ -122,6 +123,7 @@ const ACCOUNTS: &[(&str, Conduct)] = &[
     ("DE18370400440532013006", Conduct::StaysProcessing),
     ("DE62370400440532013001", Conduct::FailsSoon),
     ("AT861904300235473202", Conduct::FailsSoon),
+    ("IT60X0542811101000000123456", Conduct::FailsSoon),
 ];
 
 /// The card of a number; any other that looks like one pays as well.

@@ -7,14 +7,17 @@ pub mod account;
 pub mod balance;
 pub mod cards;
 pub mod charges;
+pub mod checkout;
 pub mod coupons;
 pub mod customer_money;
 pub mod customers;
 pub mod disputes;
 pub mod payment_intents;
+pub mod payment_links;
 pub mod payment_methods;
 pub mod payments;
 pub mod plans;
+pub mod portal;
 pub mod prices;
 pub mod products;
 pub mod promotion_codes;
@@ -28,6 +31,7 @@ pub mod webhook_endpoints;
 mod control;
 mod event_destinations;
 mod events;
+mod inner;
 
 use std::sync::OnceLock;
 
@@ -36,7 +40,7 @@ use serde_json::Value;
 use crate::shape::render::Downgrade;
 use crate::state::State;
 use crate::state::store::Kind;
-use crate::wire::call::{Outcome, Request};
+use crate::wire::call::{Outcome, Page, Request};
 use crate::wire::error::ApiError;
 use crate::wire::spec::Spec;
 
@@ -59,11 +63,17 @@ const ALL: &[&Family] = &[
     &refunds::FAMILY,
     &disputes::FAMILY,
     &balance::FAMILY,
+    &checkout::FAMILY,
+    &checkout::DOORS,
+    &payment_links::FAMILY,
+    &portal::FAMILY,
+    &portal::DOORS,
     &account::FAMILY,
     &events::FAMILY,
     &webhook_endpoints::FAMILY,
     &event_destinations::FAMILY,
     &control::FAMILY,
+    &crate::pages::FAMILY,
 ];
 
 /// One family.
@@ -130,7 +140,12 @@ pub struct Route {
     pub run: fn(&mut State, &Request) -> Outcome,
     /// Who may call it.
     pub access: Access,
+    /// How people see an error; programs get an object.
+    pub refused: Option<Refused>,
 }
+
+/// Shows an error as a page.
+pub type Refused = fn(&State, &Request, &ApiError) -> Page;
 
 /// Who may call a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,7 +189,16 @@ impl Route {
             params,
             run,
             access: Access::Key,
+            refused: None,
         }
+    }
+
+    /// A page for people, who see its errors as pages too.
+    #[must_use]
+    pub const fn page(mut self, refused: Refused) -> Self {
+        self.access = Access::Page;
+        self.refused = Some(refused);
+        self
     }
 
     /// For other callers than those with a key.

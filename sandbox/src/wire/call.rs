@@ -106,11 +106,22 @@ pub enum Answer {
     /// JSON that is none of Stripe's objects.
     Raw(Value),
     /// A page for people.
-    Page(String),
+    Page(Page),
     /// Another place to go, with 303.
     Redirect(String),
     /// A file: its content type and bytes.
     File(&'static str, Vec<u8>),
+}
+
+/// A page for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// HTTP status.
+    pub status: u16,
+    /// The document.
+    pub html: String,
+    /// Origins, besides the sandbox's own, where its forms may end: browsers hold a form to it through redirects.
+    pub leads_to: Vec<String>,
 }
 
 impl From<Value> for Answer {
@@ -150,6 +161,26 @@ impl Reply {
             headers: BTreeMap::from([("content-type".to_owned(), kind.to_owned())]),
             body,
         }
+    }
+
+    /// A page, with headers that keep it to itself: no script, no frame, no cache, no referrer.
+    #[must_use]
+    pub fn page(page: &Page) -> Self {
+        let mut reply = Self::typed(page.status, "text/html; charset=utf-8", page.html.clone().into_bytes());
+        let mut forms = "'self'".to_owned();
+        for origin in &page.leads_to {
+            forms.push(' ');
+            forms.push_str(origin);
+        }
+        let policy = format!(
+            "default-src 'none'; style-src 'self'; form-action {forms}; img-src data:; base-uri 'none'; frame-ancestors 'none'"
+        );
+        reply.set("content-security-policy", &policy);
+        reply.set("cache-control", "no-store");
+        reply.set("referrer-policy", "no-referrer");
+        reply.set("cross-origin-opener-policy", "same-origin");
+        reply.set("x-content-type-options", "nosniff");
+        reply
     }
 
     /// An error.

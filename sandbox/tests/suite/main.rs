@@ -6,10 +6,14 @@
     reason = "a test fails by panicking; support code is no exception"
 )]
 
+mod browse;
 mod calls;
 mod catalogue;
+mod checkout;
 mod deliveries;
+mod pages;
 mod payments;
+mod portal;
 mod samples;
 mod support;
 mod wire;
