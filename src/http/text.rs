@@ -14,8 +14,8 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::guard::{AccountRef, stripe_id};
-use super::resources::event_streams::stream_path;
 use super::redirects::REDIRECT_CHARS_MAX;
+use super::resources::event_streams::stream_path;
 use crate::process::accounts::{METADATA_CHARS_MAX, METADATA_ENTRIES_MAX, TEXT_CHARS_MAX};
 
 /// Longest text to search for.

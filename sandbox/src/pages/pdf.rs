@@ -59,24 +59,29 @@ fn escaped(text: &str) -> String {
     safe
 }
 
-#[test]
-fn every_object_is_where_the_table_says() {
-    let lines = ["Invoice (1)\\".to_owned(), "M\u{fc}nchen \u{1f600}".to_owned()];
-    let bytes = document(&lines);
-    let text = String::from_utf8(bytes).unwrap();
-    assert!(text.contains("(Invoice \\(1\\)\\\\) Tj") && text.contains("(M\\374nchen ?) Tj"));
-    let table: usize = text
-        .rsplit("startxref\n")
-        .next()
-        .unwrap()
-        .lines()
-        .next()
-        .unwrap()
-        .parse()
-        .unwrap();
-    assert!(text[table..].starts_with("xref\n0 6\n"));
-    for (at, line) in text[table..].lines().skip(3).take(5).enumerate() {
-        let place: usize = line[..10].parse().unwrap();
-        assert!(text[place..].starts_with(&format!("{} 0 obj", at + 1)));
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_object_is_where_the_table_says() {
+        let lines = ["Invoice (1)\\".to_owned(), "M\u{fc}nchen \u{1f600}".to_owned()];
+        let bytes = document(&lines);
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.contains("(Invoice \\(1\\)\\\\) Tj") && text.contains("(M\\374nchen ?) Tj"));
+        let table: usize = text
+            .rsplit("startxref\n")
+            .next()
+            .unwrap()
+            .lines()
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert!(text[table..].starts_with("xref\n0 6\n"));
+        for (at, line) in text[table..].lines().skip(3).take(5).enumerate() {
+            let place: usize = line[..10].parse().unwrap();
+            assert!(text[place..].starts_with(&format!("{} 0 obj", at + 1)));
+        }
     }
 }

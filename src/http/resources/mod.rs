@@ -2,8 +2,8 @@
 
 pub mod alert;
 pub mod audit;
-pub mod dated;
 pub mod commands;
+pub mod dated;
 pub mod entitlements;
 pub mod event_streams;
 pub mod history;
@@ -12,8 +12,8 @@ pub mod inbox_acts;
 pub mod invoice_answer;
 pub mod invoices;
 pub mod keys;
-pub mod payments;
 pub mod money_acts;
+pub mod payments;
 pub mod plans;
 pub mod preview;
 pub mod projections;
