@@ -6,10 +6,9 @@ use serde_json::Value;
 use super::layout::{Form, document, error as plain_error};
 use super::words::{date, money, status};
 use super::{card, pdf as paper};
-use crate::families::checkout::{self, intent_of};
+use crate::families::checkout::{self, intent_of, pay_invoice};
 use crate::families::payment_intents::PAYMENT_INTENT;
 use crate::families::payment_methods::PAYMENT_METHOD;
-use crate::families::payments::{self, Settled};
 use crate::shape::read::{items, number, text};
 use crate::state::State;
 use crate::wire::call::{Answer, Outcome, Page, Request};
@@ -56,14 +55,11 @@ pub(super) fn submit(state: &mut State, request: &Request) -> Outcome {
     let card = checkout::card(state, &request.params())?;
     let method = text(&card, "id").unwrap_or_default().to_owned();
     state.put(&PAYMENT_METHOD, card);
-    let intent = intent_of(state, request.id())?;
     let here = format!("{}/invoices/{}", state.settings.base_url, request.id());
-    match payments::confirm(state, &intent, Some(&method), false, Some(&here))? {
-        Settled::NeedsAction => Ok(Answer::Redirect(format!("/authenticate/{intent}"))),
-        Settled::Declined(error) => Err(error.param("card[number]").staying()),
-        Settled::Paid | Settled::Held | Settled::Processing => {
-            Ok(Answer::Redirect(format!("/invoices/{}", request.id())))
-        }
+    let waits = pay_invoice(state, request.id(), Some(&method), &here);
+    match waits.map_err(|error| error.param("card[number]"))? {
+        Some(intent) => Ok(Answer::Redirect(format!("/authenticate/{intent}"))),
+        None => Ok(Answer::Redirect(format!("/invoices/{}", request.id()))),
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) use basket::{amount, interval_of, read as read_items};
 pub(crate) use create::{check_url, make};
 pub(crate) use doors::{DOORS, asks_address, card, read};
 pub(crate) use finish::{complete, revise};
-pub(crate) use settle::intent_of;
+pub(crate) use settle::{intent_of, pay_invoice};
 
 /// `cs_test_..`
 pub const SESSION: Kind = Kind {

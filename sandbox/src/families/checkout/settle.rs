@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::payments::{self, Settled};
+use super::super::payments;
 use super::super::{customer_money, payment_intents::PAYMENT_INTENT, setup_intents};
 use super::super::{customers::CUSTOMER, setup_intents::SETUP_INTENT};
 use super::finish::buyer;
@@ -145,10 +145,39 @@ fn pay_first(state: &mut State, session: &Value, customer: &str, method: &str) -
         Ok(())
     })?;
     let back = url_of(state, &id);
-    match payments::confirm(state, &intent, Some(method), false, Some(&back))? {
-        Settled::Processing => finish_later(state, &id),
-        Settled::Paid | Settled::NeedsAction | Settled::Held => Ok(()),
-        Settled::Declined(error) => Err(error.param("card[number]").staying()),
+    let waits = pay_invoice(state, &invoice, Some(method), &back).map_err(|error| error.param("card[number]"))?;
+    let status = state.get(&PAYMENT_INTENT, &intent, "intent")?["status"].clone();
+    // Paid, the hook has finished it; waiting, it will.
+    if waits.is_none() && status == "processing" {
+        return finish_later(state, &id);
+    }
+    Ok(())
+}
+
+/// Pays an invoice while its owner is there, with a method or what there is. Answers the intent that its owner has to
+/// approve; they come back to `back` from that.
+///
+/// # Errors
+/// A card that is refused, an invoice that is not to be paid.
+pub(crate) fn pay_invoice(
+    state: &mut State,
+    invoice: &str,
+    method: Option<&str>,
+    back: &str,
+) -> Result<Option<String>, ApiError> {
+    let wanted = json!({"off_session": false, "payment_method": method});
+    match inner::post(state, &format!("/v1/invoices/{invoice}/pay"), wanted) {
+        Ok(_) => Ok(None),
+        Err(error) if error.code.as_deref() == Some("invoice_payment_intent_requires_action") => {
+            let intent = intent_of(state, invoice)?;
+            let action = payments::next_action(state, &intent, Some(back));
+            state.change(&PAYMENT_INTENT, &intent, "", |intent| {
+                intent["next_action"] = action;
+                Ok(())
+            })?;
+            Ok(Some(intent))
+        }
+        Err(error) => Err(error),
     }
 }
 

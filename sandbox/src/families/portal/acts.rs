@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use super::super::customers::CUSTOMER;
 use super::super::payment_intents::PAYMENT_INTENT;
 use super::super::payment_methods;
-use super::super::payments;
 use super::super::prices::PRICE;
 use super::super::setup_intents::{self, SETUP_INTENT};
 use super::super::{checkout, inner};
@@ -378,21 +377,11 @@ fn pay_invoice(state: &mut State, session: &Value, params: &Params<'_>) -> Resul
     if !own {
         return Err(ApiError::no_such("invoice", id, "invoice"));
     }
-    let paid = inner::post(state, &format!("/v1/invoices/{id}/pay"), json!({"off_session": false}))?;
-    // Its owner is here and can be asked, and comes back to this page.
-    let Ok(intent) = checkout::intent_of(state, id) else {
-        return Ok(paid);
-    };
     let home = url_of(state, text(session, "id").unwrap_or_default());
-    let action = payments::next_action(state, &intent, Some(&home));
-    let asked = state.get(&PAYMENT_INTENT, &intent, "intent")?["status"] == "requires_action";
-    if !asked {
-        return Ok(paid);
+    match checkout::pay_invoice(state, id, None, &home)? {
+        Some(intent) => state.get(&PAYMENT_INTENT, &intent, "intent").cloned(),
+        None => Ok(state.objects.get("invoice", id).cloned().unwrap_or_default()),
     }
-    state.change(&PAYMENT_INTENT, &intent, "", |intent| {
-        intent["next_action"] = action;
-        Ok(())
-    })
 }
 
 // ---- payment methods ---------------------------------------------------------------------------------
