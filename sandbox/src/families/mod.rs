@@ -11,16 +11,21 @@ pub mod coupons;
 pub mod customer_money;
 pub mod customers;
 pub mod disputes;
+pub mod invoice_items;
+pub mod invoice_payments;
+pub mod invoices;
 pub mod payment_intents;
 pub mod payment_methods;
 pub mod payments;
 pub mod plans;
 pub mod prices;
+pub mod pricing;
 pub mod products;
 pub mod promotion_codes;
 pub mod refunds;
 pub mod setup_intents;
 pub mod sources;
+pub mod subscriptions;
 pub mod tax_rates;
 pub mod test_clocks;
 pub mod webhook_endpoints;
@@ -58,6 +63,10 @@ const ALL: &[&Family] = &[
     &charges::FAMILY,
     &refunds::FAMILY,
     &disputes::FAMILY,
+    &invoices::FAMILY,
+    &invoice_items::FAMILY,
+    &invoice_payments::FAMILY,
+    &subscriptions::FAMILY,
     &balance::FAMILY,
     &account::FAMILY,
     &events::FAMILY,

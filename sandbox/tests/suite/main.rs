@@ -11,5 +11,6 @@ mod catalogue;
 mod deliveries;
 mod payments;
 mod samples;
+mod subscriptions;
 mod support;
 mod wire;
