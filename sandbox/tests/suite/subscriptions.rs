@@ -346,7 +346,10 @@ fn a_preview_leaves_nothing_and_says_what_will_be() {
     let (_, customer, price) = start(&mut state, "pm_card_visa", 1000);
     let made = subscribe(&mut state, &customer, &price, "");
     let (sub_id, item) = (id(&made), id(&made["items"]["data"][0]));
+    state.post("/v1/coupons", "id=C&percent_off=10&max_redemptions=1");
     let before = state.get("/_sandbox/truth");
+    let form = format!("subscription={sub_id}&discounts[0][coupon]=C");
+    assert_eq!(state.post("/v1/invoices/create_preview", &form)["total"], 900);
     let form = format!(
         "subscription={sub_id}&subscription_details[items][0][id]={item}&subscription_details[items][0][quantity]=3"
     );
