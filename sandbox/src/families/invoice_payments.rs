@@ -57,7 +57,9 @@ pub(super) fn open(state: &mut State, invoice: &Value, intent: &Value) {
 }
 
 fn open_rows(state: &State, invoice: &str) -> Vec<Value> {
-    state.matching(&INVOICE_PAYMENT, |row| row["invoice"] == invoice && row["status"] == "open")
+    state.matching(&INVOICE_PAYMENT, |row| {
+        row["invoice"] == invoice && row["status"] == "open"
+    })
 }
 
 /// The payment of an invoice has come.
@@ -89,7 +91,10 @@ pub(super) fn canceled(state: &mut State, invoice: &str) -> Result<(), ApiError>
 }
 
 fn show(state: &mut State, request: &Request) -> Outcome {
-    Ok(state.get(&INVOICE_PAYMENT, request.id(), "invoice_payment")?.clone().into())
+    Ok(state
+        .get(&INVOICE_PAYMENT, request.id(), "invoice_payment")?
+        .clone()
+        .into())
 }
 
 fn index(state: &mut State, request: &Request) -> Outcome {

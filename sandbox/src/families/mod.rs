@@ -12,6 +12,9 @@ pub mod coupons;
 pub mod customer_money;
 pub mod customers;
 pub mod disputes;
+pub mod invoice_items;
+pub mod invoice_payments;
+pub mod invoices;
 pub mod payment_intents;
 pub mod payment_links;
 pub mod payment_methods;
@@ -19,11 +22,13 @@ pub mod payments;
 pub mod plans;
 pub mod portal;
 pub mod prices;
+pub mod pricing;
 pub mod products;
 pub mod promotion_codes;
 pub mod refunds;
 pub mod setup_intents;
 pub mod sources;
+pub mod subscriptions;
 pub mod tax_rates;
 pub mod test_clocks;
 pub mod webhook_endpoints;
@@ -62,6 +67,10 @@ const ALL: &[&Family] = &[
     &charges::FAMILY,
     &refunds::FAMILY,
     &disputes::FAMILY,
+    &invoices::FAMILY,
+    &invoice_items::FAMILY,
+    &invoice_payments::FAMILY,
+    &subscriptions::FAMILY,
     &balance::FAMILY,
     &checkout::FAMILY,
     &checkout::DOORS,

@@ -96,7 +96,10 @@ fn amounts_follow_the_scheme() {
         {"up_to": null, "unit_amount": 50, "unit_amount_decimal": "50", "flat_amount": null},
     ]);
     let graduated = json!({"billing_scheme": "tiered", "tiers_mode": "graduated", "_tiers": tiers});
-    assert_eq!((amount(&graduated, 0), amount(&graduated, 5), amount(&graduated, 7)), (0, 510, 610));
+    assert_eq!(
+        (amount(&graduated, 0), amount(&graduated, 5), amount(&graduated, 7)),
+        (0, 510, 610)
+    );
     let volume = json!({"billing_scheme": "tiered", "tiers_mode": "volume", "_tiers": tiers});
     assert_eq!((amount(&volume, 5), amount(&volume, 7)), (510, 350));
     assert_eq!(times("12.25", 2), 25);

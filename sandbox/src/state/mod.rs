@@ -58,6 +58,23 @@ pub struct Settings {
     pub machine_signatures: bool,
     /// Where the sandbox is reached, for links to its pages.
     pub base_url: String,
+    /// Days after each failed attempt on an invoice until the next.
+    pub retry_days: Vec<i64>,
+    /// What becomes of a subscription after the last of them.
+    pub retries_end: RetriesEnd,
+}
+
+/// What becomes of a subscription when nobody tries again to collect its invoice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RetriesEnd {
+    /// It is canceled.
+    #[default]
+    Cancel,
+    /// It is unpaid, and billed on.
+    Unpaid,
+    /// It stays past due.
+    PastDue,
 }
 
 impl Default for Settings {
@@ -74,6 +91,8 @@ impl Default for Settings {
             retry_speed: 1,
             machine_signatures: true,
             base_url: "http://127.0.0.1:12111".to_owned(),
+            retry_days: vec![3, 5, 7],
+            retries_end: RetriesEnd::default(),
         }
     }
 }
@@ -227,7 +246,8 @@ impl State {
     pub fn clock_of(&self, object: &Value) -> Option<String> {
         let own = |object: &Value| text(object, "test_clock").map(str::to_owned);
         own(object).or_else(|| {
-            let customer = text(object, "customer")?;
+            // Some objects name their customer to the sandbox only.
+            let customer = text(object, "customer").or_else(|| text(object, "_customer"))?;
             own(self.look(&families::customers::CUSTOMER, customer)?)
         })
     }

@@ -90,6 +90,13 @@ impl State {
         self.step = Step::default();
     }
 
+    /// Undoes what the step under way has done so far: what was asked was only what would be.
+    pub(crate) fn forget_step(&mut self) {
+        let origin = std::mem::take(&mut self.step.origin);
+        self.rollback();
+        self.begin(origin);
+    }
+
     /// Does what follows a step.
     pub(crate) fn follow(&mut self, after: Vec<After>) {
         for what in after {

@@ -15,5 +15,6 @@ mod pages;
 mod payments;
 mod portal;
 mod samples;
+mod subscriptions;
 mod support;
 mod wire;

@@ -124,10 +124,30 @@ fn world(state: &mut Direct) -> Vec<(&'static str, String)> {
     ]
 }
 
+/// A subscription of a customer that pays, and what comes with it.
+fn billed(state: &mut Direct) -> Vec<(&'static str, String)> {
+    let form = "currency=usd&unit_amount=5&recurring[interval]=month&product_data[name]=A";
+    let price = id(&state.post("/v1/prices", form));
+    let customer = id(&state.post("/v1/customers", "source=tok_visa"));
+    let form = format!("customer={customer}&items[0][price]={price}");
+    let subscription = state.post("/v1/subscriptions", &form);
+    let invoice = subscription["latest_invoice"].as_str().unwrap();
+    let item = id(&subscription["items"]["data"][0]);
+    let form = format!("customer={customer}&amount=5&currency=usd");
+    let waiting = id(&state.post("/v1/invoiceitems", &form));
+    vec![
+        ("subscription", format!("/v1/subscriptions/{}", id(&subscription))),
+        ("subscription_item", format!("/v1/subscription_items/{item}")),
+        ("invoice", format!("/v1/invoices/{invoice}")),
+        ("invoiceitem", format!("/v1/invoiceitems/{waiting}")),
+    ]
+}
+
 #[test]
 fn every_key_of_stripes_samples_is_there_in_each_version() {
     let mut state = fresh();
-    let world = world(&mut state);
+    let mut world = world(&mut state);
+    world.extend(billed(&mut state));
     let (mut compared, mut faults) = (0, Vec::new());
     for version in [
         "2024-09-30.acacia",

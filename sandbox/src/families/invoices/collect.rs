@@ -203,7 +203,9 @@ fn failed(state: &mut State, id: &str) -> Result<(), ApiError> {
 
 /// Work: the next attempt.
 pub(super) fn retry(state: &mut State, id: &str) -> Result<(), ApiError> {
-    let open = state.look(&INVOICE, id).is_some_and(|invoice| invoice["status"] == "open");
+    let open = state
+        .look(&INVOICE, id)
+        .is_some_and(|invoice| invoice["status"] == "open");
     if open { automatically(state, id) } else { Ok(()) }
 }
 

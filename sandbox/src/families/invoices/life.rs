@@ -16,7 +16,7 @@ use crate::state::State;
 use crate::wire::error::ApiError;
 
 /// How long a draft waits before it is finalized by itself, in seconds.
-pub const DRAFT_SECONDS: i64 = 3_600;
+pub(super) const DRAFT_SECONDS: i64 = 3_600;
 const DAY: i64 = 86_400;
 /// How long before it is due an invoice is announced.
 const DUE_NOTICE: i64 = 3 * DAY;
@@ -160,7 +160,9 @@ pub fn finalize(state: &mut State, id: &str) -> Result<Value, ApiError> {
 }
 
 fn watch_due_date(state: &mut State, invoice: &Value, now: i64) {
-    let Some(due) = invoice["due_date"].as_i64() else { return };
+    let Some(due) = invoice["due_date"].as_i64() else {
+        return;
+    };
     state.schedule(invoice, due.max(now), "invoice.overdue");
     if due - DUE_NOTICE > now {
         state.schedule(invoice, due - DUE_NOTICE, "invoice.will_be_due");
@@ -174,7 +176,10 @@ fn take_number(state: &mut State, invoice: &mut Value) -> Result<(), ApiError> {
     }
     let customer = text(invoice, "customer").unwrap_or_default().to_owned();
     let found = state.get(&CUSTOMER, &customer, "customer")?;
-    let (prefix, next) = (text(found, "invoice_prefix").unwrap_or_default(), number(found, "next_invoice_sequence"));
+    let (prefix, next) = (
+        text(found, "invoice_prefix").unwrap_or_default(),
+        number(found, "next_invoice_sequence"),
+    );
     invoice["number"] = json!(format!("{prefix}-{next:04}"));
     state.change(&CUSTOMER, &customer, "", |customer| {
         customer["next_invoice_sequence"] = json!(next + 1);
@@ -184,7 +189,10 @@ fn take_number(state: &mut State, invoice: &mut Value) -> Result<(), ApiError> {
 }
 
 fn move_balance(state: &mut State, invoice: &Value, by: i64, kind: &str) -> Result<(), ApiError> {
-    let (id, customer) = (text(invoice, "id").unwrap_or_default(), text(invoice, "customer").unwrap_or_default());
+    let (id, customer) = (
+        text(invoice, "id").unwrap_or_default(),
+        text(invoice, "customer").unwrap_or_default(),
+    );
     let currency = text(invoice, "currency").unwrap_or_default();
     change_balance(state, customer, by, currency, kind, &[("invoice", id)])?;
     Ok(())
@@ -266,10 +274,22 @@ fn end(state: &mut State, id: &str, status: &str, from: &[&str]) -> Result<Value
         return Err(ApiError::state("invoice_not_open", message));
     }
     let now = state.now_of(&invoice);
-    for work in ["invoice.finalize", "invoice.retry", "invoice.overdue", "invoice.will_be_due"] {
+    for work in [
+        "invoice.finalize",
+        "invoice.retry",
+        "invoice.overdue",
+        "invoice.will_be_due",
+    ] {
         state.due.unschedule(work, id);
     }
-    let transition = format!("{}_at", if status == "void" { "voided" } else { "marked_uncollectible" });
+    let transition = format!(
+        "{}_at",
+        if status == "void" {
+            "voided"
+        } else {
+            "marked_uncollectible"
+        }
+    );
     let ended = state.change(&INVOICE, id, "invoice.updated", |invoice| {
         invoice["status"] = json!(status);
         invoice["next_payment_attempt"] = Value::Null;
@@ -313,7 +333,9 @@ pub fn mark_uncollectible(state: &mut State, id: &str) -> Result<Value, ApiError
 pub(super) fn withdraw_payment(state: &mut State, id: &str) -> Result<(), ApiError> {
     let invoice = state.get(&INVOICE, id, "invoice")?.clone();
     if let Some(intent) = text(&invoice, "_intent") {
-        let status = state.look(&PAYMENT_INTENT, intent).and_then(|intent| text(intent, "status"));
+        let status = state
+            .look(&PAYMENT_INTENT, intent)
+            .and_then(|intent| text(intent, "status"));
         if status.is_some_and(|status| status.starts_with("requires_")) {
             payments::cancel(state, intent, Some("void_invoice"))?;
         }
@@ -342,7 +364,11 @@ pub fn delete(state: &mut State, id: &str) -> Result<Value, ApiError> {
 
 /// Work: the due date has passed.
 pub(super) fn overdue(state: &mut State, id: &str) -> Result<(), ApiError> {
-    if let Some(invoice) = state.look(&INVOICE, id).filter(|invoice| invoice["status"] == "open").cloned() {
+    if let Some(invoice) = state
+        .look(&INVOICE, id)
+        .filter(|invoice| invoice["status"] == "open")
+        .cloned()
+    {
         state.emit("invoice.overdue", &invoice);
         collect::note_delinquency(state, &invoice)?;
         subscriptions::invoice_settled(state, &invoice, Fate::Failed { last: false })?;
@@ -352,8 +378,57 @@ pub(super) fn overdue(state: &mut State, id: &str) -> Result<(), ApiError> {
 
 /// Work: the due date is near.
 pub(super) fn will_be_due(state: &mut State, id: &str) -> Result<(), ApiError> {
-    if let Some(invoice) = state.look(&INVOICE, id).filter(|invoice| invoice["status"] == "open").cloned() {
+    if let Some(invoice) = state
+        .look(&INVOICE, id)
+        .filter(|invoice| invoice["status"] == "open")
+        .cloned()
+    {
         state.emit("invoice.will_be_due", &invoice);
     }
+    Ok(())
+}
+
+/// Says that a draft is there which its caller finalizes at once.
+pub(crate) fn announce_now(state: &mut State, id: &str) -> Result<Value, ApiError> {
+    let mut invoice = state.get(&INVOICE, id, "invoice")?.clone();
+    invoice["auto_advance"] = json!(true);
+    Ok(state.create(&INVOICE, invoice, "invoice.created"))
+}
+
+/// Changes the lines of a draft.
+///
+/// # Errors
+/// No draft.
+pub(crate) fn edit_lines(state: &mut State, id: &str, edit: impl FnOnce(&mut Vec<Value>)) -> Result<Value, ApiError> {
+    let mut new = state.get(&INVOICE, id, "invoice")?.clone();
+    if new["status"] != "draft" {
+        let message = "Only the lines of a draft can be changed.";
+        return Err(ApiError::state("invoice_not_editable", message));
+    }
+    let mut lines = items(&new, "_all_lines").to_vec();
+    edit(&mut lines);
+    new["_all_lines"] = Value::Array(lines);
+    compute(state, &mut new);
+    state.change(&INVOICE, id, "invoice.updated", |invoice| {
+        *invoice = new;
+        Ok(())
+    })
+}
+
+/// The subscription of an invoice has ended: nobody collects it any more. A first one that was never paid is void.
+pub(crate) fn stop(state: &mut State, id: &str, voids: bool) -> Result<(), ApiError> {
+    for work in ["invoice.finalize", "invoice.retry"] {
+        state.due.unschedule(work, id);
+    }
+    if voids && state.get(&INVOICE, id, "invoice")?["status"] == "open" {
+        void(state, id)?;
+        return Ok(());
+    }
+    state.change(&INVOICE, id, "invoice.updated", |invoice| {
+        invoice["auto_advance"] = json!(false);
+        invoice["automatically_finalizes_at"] = Value::Null;
+        invoice["next_payment_attempt"] = Value::Null;
+        Ok(())
+    })?;
     Ok(())
 }

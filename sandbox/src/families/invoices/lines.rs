@@ -8,7 +8,7 @@ use crate::state::State;
 use crate::state::store::Kind;
 
 /// `il_..`; kept inside its invoice.
-pub const LINE: Kind = Kind {
+pub(super) const LINE: Kind = Kind {
     object: "line_item",
     prefix: "il_1",
     random: 23,

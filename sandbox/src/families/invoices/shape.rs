@@ -6,11 +6,12 @@ use crate::families::customer_money::TAX_ID;
 use crate::families::customers::CUSTOMER;
 use crate::families::payment_intents::PAYMENT_INTENT;
 use crate::families::plans;
-use crate::shape::read::{items, number, text};
+use crate::shape::read::{number, text};
 use crate::shape::render::Downgrade;
 use crate::state::State;
 
 /// A draft without lines.
+#[expect(clippy::too_many_lines, reason = "one object, told whole")]
 pub(super) fn blank(state: &State, id: &str, customer: &str, currency: &str, now: i64) -> Value {
     let mut invoice = json!({
         "id": id,
@@ -158,16 +159,28 @@ fn acacia(state: &State, invoice: &mut Map<String, Value>) {
     if !invoice.get("subscription").is_some_and(Value::is_object) {
         put(invoice, "subscription", details["subscription"].clone());
     }
-    put(invoice, "subscription_details", json!({"metadata": details["metadata"]}));
+    put(
+        invoice,
+        "subscription_details",
+        json!({"metadata": details["metadata"]}),
+    );
     put(invoice, "quote", invoice.get("_quote").cloned().unwrap_or_default());
     let intent = invoice.get("_intent").cloned().unwrap_or_default();
     let found = intent.as_str().and_then(|id| state.look(&PAYMENT_INTENT, id));
-    put(invoice, "charge", found.map_or(Value::Null, |intent| intent["latest_charge"].clone()));
+    put(
+        invoice,
+        "charge",
+        found.map_or(Value::Null, |intent| intent["latest_charge"].clone()),
+    );
     if !invoice.get("payment_intent").is_some_and(Value::is_object) {
         put(invoice, "payment_intent", intent);
     }
     put(invoice, "paid", json!(invoice.get("status") == Some(&json!("paid"))));
-    put(invoice, "paid_out_of_band", invoice.get("_out_of_band").cloned().unwrap_or_default());
+    put(
+        invoice,
+        "paid_out_of_band",
+        invoice.get("_out_of_band").cloned().unwrap_or_default(),
+    );
     let taxes = invoice.remove("total_taxes").unwrap_or_default();
     let all = taxes.as_array().map_or(&[][..], Vec::as_slice);
     let sum: i64 = all.iter().map(|tax| number(tax, "amount")).sum();
@@ -206,7 +219,11 @@ fn acacia_line(_: &State, line: &mut Map<String, Value>) {
     let (of_item, of_invoice_item) = (&parent["subscription_item_details"], &parent["invoice_item_details"]);
     let details = if of_item.is_null() { of_invoice_item } else { of_item };
     let invoice_item = details["invoice_item"].clone();
-    let own = if invoice_item.is_null() { "subscription" } else { "invoiceitem" };
+    let own = if invoice_item.is_null() {
+        "subscription"
+    } else {
+        "invoiceitem"
+    };
     put(line, "type", json!(own));
     if !invoice_item.is_null() {
         put(line, "invoice_item", invoice_item);
@@ -227,7 +244,11 @@ fn acacia_line(_: &State, line: &mut Map<String, Value>) {
         .sum();
     let quantity = line.get("quantity").and_then(Value::as_i64).unwrap_or(1).max(1);
     put(line, "amount_excluding_tax", json!(amount - contained));
-    put(line, "unit_amount_excluding_tax", json!(((amount - contained) / quantity).to_string()));
+    put(
+        line,
+        "unit_amount_excluding_tax",
+        json!(((amount - contained) / quantity).to_string()),
+    );
     put(line, "tax_amounts", old_taxes(&taxes));
     put(line, "tax_rates", line.get("_tax_rates").cloned().unwrap_or_default());
 }
@@ -242,7 +263,10 @@ pub(in crate::families) fn put_price(object: &mut Map<String, Value>) {
 
 /// The payments of an invoice, which only `expand[]` shows.
 pub(super) fn payments_of(state: &State, invoice: &Value) -> Value {
-    let own = state.objects.newest("invoice_payment").filter(|payment| payment["invoice"] == invoice["id"]);
+    let own = state
+        .objects
+        .newest("invoice_payment")
+        .filter(|payment| payment["invoice"] == invoice["id"]);
     let own: Vec<&Value> = own.collect();
     json!({"object": "list", "data": own, "has_more": false, "url": "/v1/invoice_payments"})
 }
@@ -270,9 +294,4 @@ pub(super) fn confirmation_of(state: &State, invoice: &Value) -> Value {
         return Value::Null;
     }
     json!({"client_secret": intent["client_secret"], "type": "payment_intent"})
-}
-
-/// Lines by their ids, for calls that change them.
-pub(super) fn line_at(invoice: &Value, id: &str) -> Option<usize> {
-    items(invoice, "_all_lines").iter().position(|line| line["id"] == id)
 }

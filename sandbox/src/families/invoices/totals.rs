@@ -22,7 +22,11 @@ pub(crate) fn compute(state: &State, invoice: &mut Value) {
     let mut lines: Vec<Value> = items(invoice, "_all_lines").to_vec();
     let discounts: Vec<Value> = items(invoice, "_discounts").to_vec();
     let exempt = matches!(text(invoice, "customer_tax_exempt"), Some("exempt" | "reverse"));
-    let defaults = if exempt { Vec::new() } else { items(invoice, "default_tax_rates").to_vec() };
+    let defaults = if exempt {
+        Vec::new()
+    } else {
+        items(invoice, "default_tax_rates").to_vec()
+    };
     let mut left: Vec<i64> = lines.iter().map(|line| number(line, "amount")).collect();
     for line in &mut lines {
         line["discount_amounts"] = json!([]);
@@ -83,7 +87,12 @@ fn spread(discount: &Value, lines: &mut [Value], left: &mut [i64]) {
         let product = &line["pricing"]["price_details"]["product"];
         flag(line, "discountable") && (products.is_empty() || products.contains(product))
     };
-    let base: i64 = lines.iter().zip(left.iter()).filter(|(line, _)| applies(line)).map(|(_, left)| *left).sum();
+    let base: i64 = lines
+        .iter()
+        .zip(left.iter())
+        .filter(|(line, _)| applies(line))
+        .map(|(_, left)| *left)
+        .sum();
     let off = value(discount, base);
     let (mut sum, mut given) = (0, 0);
     for (line, left) in lines.iter_mut().zip(left.iter_mut()) {
@@ -167,7 +176,9 @@ fn sum_up(invoice: &mut Value, lines: &[Value]) {
 /// What is due after the customer's balance; while the invoice is a draft, as the balance stands.
 fn settle_balance(state: &State, invoice: &mut Value) {
     let customer = text(invoice, "customer").unwrap_or_default();
-    let balance = state.look(&CUSTOMER, customer).map_or(0, |customer| number(customer, "balance"));
+    let balance = state
+        .look(&CUSTOMER, customer)
+        .map_or(0, |customer| number(customer, "balance"));
     let due = number(invoice, "total") + balance;
     invoice["starting_balance"] = json!(balance);
     invoice["amount_due"] = json!(due.max(0));

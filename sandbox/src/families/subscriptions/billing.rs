@@ -50,7 +50,11 @@ pub(super) fn draft(
         lines.insert(0, invoices::of_invoice_item(state, &item));
         invoice_items::take(state, text(&item, "id").unwrap_or_default(), &id)?;
     }
-    let discounts = if bill.discounted { active(state, subscription, now) } else { Vec::new() };
+    let discounts = if bill.discounted {
+        active(state, subscription, now)
+    } else {
+        Vec::new()
+    };
     invoices::fill(state, &mut invoice, lines, discounts);
     if bill.discounted && bill.reason != "subscription_update" {
         note_ratios(subscription, &invoice);
@@ -71,8 +75,15 @@ fn note_ratios(subscription: &mut Value, invoice: &Value) {
             continue;
         };
         let gross = number(line, "amount");
-        let off: i64 = items(line, "discount_amounts").iter().map(|part| number(part, "amount")).sum();
-        item["_ratio"] = if gross > 0 { json!([gross - off, gross]) } else { json!([1, 1]) };
+        let off: i64 = items(line, "discount_amounts")
+            .iter()
+            .map(|part| number(part, "amount"))
+            .sum();
+        item["_ratio"] = if gross > 0 {
+            json!([gross - off, gross])
+        } else {
+            json!([1, 1])
+        };
     }
 }
 
@@ -179,18 +190,18 @@ pub(super) fn collect(
         (Settled::Declined(error), Behavior::ErrorIfIncomplete) => Err(error.clone()),
         (Settled::NeedsAction, Behavior::ErrorIfIncomplete) => {
             let words = "Payment for this subscription requires additional user action before it can be completed.";
-            Err(ApiError::card("subscription_payment_intent_requires_action", None, words))
+            Err(ApiError::card(
+                "subscription_payment_intent_requires_action",
+                None,
+                words,
+            ))
         }
         _ => Ok(settled),
     }
 }
 
 /// Changes fields of a subscription by an event of its own.
-pub(super) fn change(
-    state: &mut State,
-    id: &str,
-    edit: impl FnOnce(&mut Value),
-) -> Result<Value, ApiError> {
+pub(super) fn change(state: &mut State, id: &str, edit: impl FnOnce(&mut Value)) -> Result<Value, ApiError> {
     let old = state.get(&SUBSCRIPTION, id, "subscription")?.clone();
     let mut new = old.clone();
     edit(&mut new);
@@ -204,4 +215,9 @@ pub(super) fn can_pay(state: &State, subscription: &Value) -> bool {
     let customer = text(subscription, "customer").unwrap_or_default();
     let known = state.look(&CUSTOMER, customer).is_some();
     own.is_some() || (known && crate::families::payment_methods::default_of(state, customer).is_some())
+}
+
+/// A subscription as it stands.
+pub(super) fn kept(state: &State, id: &str) -> Result<Value, ApiError> {
+    state.get(&SUBSCRIPTION, id, "subscription").cloned()
 }

@@ -28,7 +28,9 @@ pub(crate) fn read(params: &Params<'_>) -> Option<Vec<Reduction>> {
         let each = params.objects("discounts").into_iter().filter_map(|given| {
             let coupon = own(given.text("coupon")).map(Reduction::Coupon);
             let code = own(given.text("promotion_code")).map(Reduction::Code);
-            coupon.or(code).or_else(|| own(given.text("discount")).map(Reduction::Existing))
+            coupon
+                .or(code)
+                .or_else(|| own(given.text("discount")).map(Reduction::Existing))
         });
         return Some(each.collect());
     }
@@ -85,13 +87,23 @@ fn put(holder: &mut Value, discounts: Vec<Value>) {
 /// The discounts that reduce an invoice made now: the subscription's, else its customer's.
 pub(crate) fn active(state: &State, subscription: &Value, now: i64) -> Vec<Value> {
     let lasts = |discount: &Value| discount["end"].as_i64().is_none_or(|end| now < end);
-    let own: Vec<Value> = items(subscription, "_discounts").iter().filter(|one| lasts(one)).cloned().collect();
+    let own: Vec<Value> = items(subscription, "_discounts")
+        .iter()
+        .filter(|one| lasts(one))
+        .cloned()
+        .collect();
     if !own.is_empty() {
         return own;
     }
     let customer = text(subscription, "customer").unwrap_or_default();
-    let general = state.look(&CUSTOMER, customer).map_or(Value::Null, |customer| customer["discount"].clone());
-    if general.is_object() && lasts(&general) { vec![general] } else { Vec::new() }
+    let general = state
+        .look(&CUSTOMER, customer)
+        .map_or(Value::Null, |customer| customer["discount"].clone());
+    if general.is_object() && lasts(&general) {
+        vec![general]
+    } else {
+        Vec::new()
+    }
 }
 
 /// Those for one invoice are used up by it, and those whose time is over go.

@@ -33,7 +33,9 @@ pub struct Wanted {
 pub(super) fn price_of(state: &mut State, params: &Params<'_>) -> Result<Option<String>, ApiError> {
     if let Some(data) = params.object("price_data") {
         let product = data.required("product")?;
-        let product = text(state.get(&PRODUCT, product, &data.name("product"))?, "id").unwrap_or_default().to_owned();
+        let product = text(state.get(&PRODUCT, product, &data.name("product"))?, "id")
+            .unwrap_or_default()
+            .to_owned();
         let price = prices::make(state, &data, &product)?;
         return Ok(text(&price, "id").map(str::to_owned));
     }
@@ -65,7 +67,11 @@ pub(super) fn recurring(state: &State, id: &str) -> Result<Value, ApiError> {
 pub(super) fn make(state: &mut State, subscription: &str, wanted: &Wanted, now: i64) -> Result<Value, ApiError> {
     let price = recurring(state, &wanted.price)?;
     let tax_rates = rates(state, &wanted.tax_rates, "items[0][tax_rates]")?;
-    let metadata = if wanted.metadata.is_object() { wanted.metadata.clone() } else { json!({}) };
+    let metadata = if wanted.metadata.is_object() {
+        wanted.metadata.clone()
+    } else {
+        json!({})
+    };
     let mut item = json!({
         "id": state.new_id(&ITEM),
         "object": "subscription_item",
@@ -139,7 +145,9 @@ fn home(state: &State, item: &str) -> Result<(String, Value), ApiError> {
     let mut all = all;
     let found = all.find(|(_, found)| found["id"] == item);
     let missing = || ApiError::no_such("subscription_item", item, "id");
-    found.map(|(id, item)| (id.to_owned(), item.clone())).ok_or_else(missing)
+    found
+        .map(|(id, item)| (id.to_owned(), item.clone()))
+        .ok_or_else(missing)
 }
 
 pub(super) fn create(state: &mut State, request: &Request) -> Outcome {
@@ -152,7 +160,9 @@ pub(super) fn create(state: &mut State, request: &Request) -> Outcome {
         return Err(ApiError::missing("price"));
     }
     let changed = apply(state, &subscription, &params, item)?;
-    let made = items(&changed, "items").iter().find(|item| !known.iter().any(|known| known["id"] == item["id"]));
+    let made = items(&changed, "items")
+        .iter()
+        .find(|item| !known.iter().any(|known| known["id"] == item["id"]));
     Ok(made.cloned().unwrap_or_default().into())
 }
 

@@ -9,7 +9,6 @@
 //! - [`update`] with a [`Change`]: items, quantity, discounts, trial, cancellation at the end, pause of collection.
 //! - [`cancel`] with a [`Cancel`]: now. At the end of the period it is a `Change`. [`pause`], [`resume`].
 //! - `invoices::pay` with a `Pay`: pays an invoice; `invoices::{draft, finalize, send, void, mark_uncollectible}`.
-//! - `invoices::preview` with the same [`New`] and [`Change`]: what an invoice would be.
 //!
 //! # What happens at which time
 //!
@@ -41,19 +40,19 @@ use super::{Family, Hook, Route};
 use crate::list_params;
 use crate::state::store::Kind;
 
+pub(super) use billing::{fresh_lines, pending_items};
+pub(super) use calls::change_of;
 pub use cancel::{Cancel, cancel, pause, resume};
 pub use create::{Behavior, New, create};
 pub use discounts::Reduction;
+pub(super) use discounts::{active, read as read_reductions, set as set_reductions};
 pub use items::Wanted;
 pub use proration::Proration;
-pub(super) use billing::{fresh_lines, pending_items};
-pub(super) use calls::{change_of, new_of};
-pub(super) use create::plan;
-pub(super) use discounts::{active, read as read_reductions};
-pub(super) use settled::{invoice_settled, keep_method, waits_for_first_payment};
-pub(super) use update::{planned, prorations_of};
 pub use settled::Fate;
+pub(super) use settled::{invoice_settled, keep_method, waits_for_first_payment};
+pub(super) use shape::next_period;
 pub use update::{Change, ItemChange, TrialEnd, update};
+pub(super) use update::{planned, prorations_of};
 
 /// `sub_..`
 pub const SUBSCRIPTION: Kind = Kind {
@@ -157,7 +156,11 @@ pub const FAMILY: Family = Family {
             ),
             items::create,
         ),
-        Route::get("/v1/subscription_items", concat!("subscription", list_params!()), items::index),
+        Route::get(
+            "/v1/subscription_items",
+            concat!("subscription", list_params!()),
+            items::index,
+        ),
         Route::get("/v1/subscription_items/{item}", "expand[]", items::show),
         Route::post(
             "/v1/subscription_items/{item}",

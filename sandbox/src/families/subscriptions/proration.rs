@@ -42,7 +42,11 @@ pub(super) fn part(
     let amount = share(whole, end - at.max(start), end - start);
     let amount = if gives_back { -amount } else { amount };
     let name = product_name(state, price);
-    let words = if gives_back { "Unused time on" } else { "Remaining time on" };
+    let words = if gives_back {
+        "Unused time on"
+    } else {
+        "Remaining time on"
+    };
     let mut made = invoice_items::blank(state, text(subscription, "customer").unwrap_or_default());
     made["amount"] = json!(amount);
     made["net_amount"] = json!(amount);

@@ -128,7 +128,9 @@ pub(super) const DOWNGRADES: &[Downgrade] = &[
 
 /// The period stood in the subscription, and so did one discount in full.
 fn acacia(_: &State, subscription: &mut Map<String, Value>) {
-    let first = subscription.get("items").map_or(Value::Null, |items| items["data"][0].clone());
+    let first = subscription
+        .get("items")
+        .map_or(Value::Null, |items| items["data"][0].clone());
     for name in ["current_period_start", "current_period_end"] {
         subscription.insert(name.to_owned(), first[name].clone());
     }
@@ -139,7 +141,10 @@ fn acacia(_: &State, subscription: &mut Map<String, Value>) {
 /// Start and end of the period.
 pub(super) fn period(subscription: &Value) -> (i64, i64) {
     let item = items(subscription, "items").first().cloned().unwrap_or_default();
-    (number(&item, "current_period_start"), number(&item, "current_period_end"))
+    (
+        number(&item, "current_period_start"),
+        number(&item, "current_period_end"),
+    )
 }
 
 /// Gives all items this period.
@@ -175,4 +180,13 @@ pub(super) fn keep(state: &mut State, old: &Value, new: &Value, event: &str) {
     if !previous.is_empty() {
         state.emit_changed(event, new, Some(Value::Object(previous)));
     }
+}
+
+/// The subscription as it will be in its next period; after a trial, active.
+pub(crate) fn next_period(subscription: &Value) -> Value {
+    let mut next = subscription.clone();
+    let (_, end) = period(subscription);
+    let span = period_at(subscription, end);
+    set_period(&mut next, span);
+    next
 }
