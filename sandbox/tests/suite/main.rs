@@ -16,5 +16,6 @@ mod payments;
 mod portal;
 mod samples;
 mod subscriptions;
+mod subscribing;
 mod support;
 mod wire;
