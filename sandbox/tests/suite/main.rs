@@ -15,7 +15,7 @@ mod pages;
 mod payments;
 mod portal;
 mod samples;
-mod subscriptions;
 mod subscribing;
+mod subscriptions;
 mod support;
 mod wire;
