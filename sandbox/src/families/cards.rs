@@ -122,6 +122,7 @@ const ACCOUNTS: &[(&str, Conduct)] = &[
     ("DE18370400440532013006", Conduct::StaysProcessing),
     ("DE62370400440532013001", Conduct::FailsSoon),
     ("AT861904300235473202", Conduct::FailsSoon),
+    ("AT321904300235473204", Conduct::SettlesSoon),
 ];
 
 /// The card of a number; any other that looks like one pays as well.

@@ -9,6 +9,7 @@
 mod calls;
 mod catalogue;
 mod deliveries;
+mod oracles;
 mod payments;
 mod samples;
 mod support;
