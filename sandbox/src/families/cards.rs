@@ -124,6 +124,7 @@ const ACCOUNTS: &[(&str, Conduct)] = &[
     ("DE62370400440532013001", Conduct::FailsSoon),
     ("AT861904300235473202", Conduct::FailsSoon),
     ("IT60X0542811101000000123456", Conduct::FailsSoon),
+    ("AT321904300235473204", Conduct::SettlesSoon),
 ];
 
 /// The card of a number; any other that looks like one pays as well.

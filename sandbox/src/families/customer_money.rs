@@ -160,21 +160,28 @@ fn index_changes(state: &mut State, request: &Request) -> Outcome {
 /// # Errors
 /// Something missing.
 pub fn add_tax_id(state: &mut State, customer: &str, params: &Params<'_>) -> Result<Value, ApiError> {
+    let owner = json!({"customer": customer, "customer_account": null, "type": "customer"});
+    let tax_id = build_tax_id(state, &owner, params)?;
+    Ok(state.create(&TAX_ID, tax_id, "customer.tax_id.created"))
+}
+
+/// The tax id of a customer or of the account itself; the caller keeps it.
+pub(super) fn build_tax_id(state: &mut State, owner: &Value, params: &Params<'_>) -> Result<Value, ApiError> {
     let (kind, value) = (params.required("type")?, params.required("value")?);
-    let tax_id = json!({
+    let customer = text(owner, "customer");
+    Ok(json!({
         "id": state.new_id(&TAX_ID),
         "object": "tax_id",
         "country": (kind == "eu_vat").then(|| value.get(..2)).flatten(),
-        "created": state.now_for(Some(customer)),
+        "created": state.now_for(customer),
         "customer": customer,
         "customer_account": null,
         "livemode": false,
-        "owner": {"customer": customer, "customer_account": null, "type": "customer"},
+        "owner": owner,
         "type": kind,
         "value": value,
         "verification": {"status": "verified", "verified_address": null, "verified_name": null},
-    });
-    Ok(state.create(&TAX_ID, tax_id, "customer.tax_id.created"))
+    }))
 }
 
 fn create_tax_id(state: &mut State, request: &Request) -> Outcome {

@@ -27,7 +27,11 @@ pub(super) const FAMILY: Family = Family {
             index,
         ),
         Route::get("/v1/events/{event}", "expand[]", show),
-        Route::post("/v1/events/{event}/retry", "webhook_endpoint account expand[]", retry),
+        Route::post(
+            "/v1/events/{event}/retry",
+            "webhook_endpoint account for_stripecli expand[]",
+            retry,
+        ),
         Route::get("/v2/core/events", "object_id limit page types[] created*", thin_index),
         Route::get("/v2/core/events/{event}", "include[]", thin_show),
     ],
@@ -107,7 +111,12 @@ fn thin_index(state: &mut State, request: &Request) -> Outcome {
     let from = params.integer("page")?.unwrap_or(0);
     let from = usize::try_from(from).unwrap_or(0);
     let oldest = state.now() - LISTED_SECONDS;
-    let wanted = |event: &&Event| event.happened > oldest && object.is_none_or(|object| event.object["id"] == object);
+    let types = params.texts("types");
+    let wanted = |event: &&Event| {
+        event.happened > oldest
+            && object.is_none_or(|object| event.object["id"] == object)
+            && (types.is_empty() || types.iter().any(|kind| kind.strip_prefix("v1.") == Some(&event.kind)))
+    };
     let mut events: Vec<&Event> = state
         .events
         .newest()
@@ -119,7 +128,8 @@ fn thin_index(state: &mut State, request: &Request) -> Outcome {
     events.truncate(limit);
     let url = |from: usize| {
         let object = object.map_or_else(String::new, |object| format!("&object_id={object}"));
-        format!("/v2/core/events?limit={limit}&page={from}{object}")
+        let types: String = types.iter().map(|kind| format!("&types[]={kind}")).collect();
+        format!("/v2/core/events?limit={limit}&page={from}{object}{types}")
     };
     let previous = (from > 0).then(|| url(from.saturating_sub(limit)));
     let data: Vec<Value> = events.into_iter().map(|event| payload::thin(event, false)).collect();

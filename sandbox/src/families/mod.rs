@@ -29,6 +29,7 @@ pub mod refunds;
 pub mod setup_intents;
 pub mod sources;
 pub mod subscriptions;
+pub mod tax_ids;
 pub mod tax_rates;
 pub mod test_clocks;
 pub mod webhook_endpoints;
@@ -60,6 +61,7 @@ const ALL: &[&Family] = &[
     &promotion_codes::FAMILY,
     &tax_rates::FAMILY,
     &customer_money::FAMILY,
+    &tax_ids::FAMILY,
     &payment_methods::FAMILY,
     &sources::FAMILY,
     &setup_intents::FAMILY,

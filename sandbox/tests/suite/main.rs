@@ -11,6 +11,7 @@ mod calls;
 mod catalogue;
 mod checkout;
 mod deliveries;
+mod oracles;
 mod pages;
 mod payments;
 mod portal;
