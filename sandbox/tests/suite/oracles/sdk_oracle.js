@@ -181,7 +181,11 @@ async function errors() {
 async function deliveries() {
   const stripe = client();
   const kinds = new Set();
-  for (const { body, signature } of JSON.parse(fs.readFileSync(0, "utf8"))) {
+  const received = JSON.parse(fs.readFileSync(0, "utf8"));
+  const thin = received.map((one) => JSON.parse(one.body)).filter((one) => one.object !== "event");
+  const deleted = thin.filter((one) => one.type.endsWith(".deleted"));
+  const gone = new Set(deleted.map((one) => one.related_object.id));
+  for (const { body, signature } of received) {
     if (JSON.parse(body).object === "event") {
       const event = stripe.webhooks.constructEvent(body, signature, secret);
       assert.ok(event.data.object.object);
@@ -191,7 +195,7 @@ async function deliveries() {
       const event = stripe.parseEventNotification(body, signature, secret);
       assert.match(event.type, /^v1\./);
       assert.equal((await event.fetchEvent()).id, event.id);
-      if (event.related_object && !event.type.endsWith(".deleted")) {
+      if (event.related_object && !gone.has(event.related_object.id)) {
         assert.equal((await event.fetchRelatedObject()).id, event.related_object.id);
       }
       kinds.add("thin");
