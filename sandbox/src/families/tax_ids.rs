@@ -1,6 +1,6 @@
 //! Tax ids by the account's own path: those of the account, and those of any customer that is named.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::customer_money::{TAX_ID, add_tax_id, build_tax_id};
 use super::customers::CUSTOMER;
@@ -52,10 +52,8 @@ fn show(state: &mut State, request: &Request) -> Outcome {
 
 fn delete(state: &mut State, request: &Request) -> Outcome {
     // The account's own come and go without an event.
-    let event = match state.get(&TAX_ID, request.id(), "id")?["customer"] {
-        Value::String(_) => "customer.tax_id.deleted",
-        _ => "",
-    };
+    let of_customer = state.get(&TAX_ID, request.id(), "id")?["customer"].is_string();
+    let event = if of_customer { "customer.tax_id.deleted" } else { "" };
     Ok(state.remove(&TAX_ID, request.id(), event, false)?.into())
 }
 
