@@ -37,6 +37,7 @@ fn tools_dir() -> PathBuf {
 }
 
 /// Says that something could not be tested here, and leaves a line for the sum of `tests/run`.
+#[expect(clippy::print_stderr, reason = "who runs the tests must see what was not tested")]
 fn skipped(what: &str) {
     eprintln!("SKIPPED: {what}");
     if let Ok(path) = std::env::var("SUBLEDGER_SKIPPED_FILE") {
