@@ -22,7 +22,7 @@
 //! | `subscription.resume_collection` | when it says so |
 //! | `subscription.pending_expire` | 23 hours after an update that nobody pays |
 //!
-//! How a subscription stands follows from its invoices: [`invoice_settled`].
+//! How a subscription stands follows from its invoices: `settled::invoice_settled`.
 
 mod billing;
 mod calls;
