@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::stripe_api::{Loopback, Wire};
 use crate::support::TestStore;
-use crate::support::http::Answer;
+use crate::support::http::{Answer, Connection, request};
 use crate::support::server::{Launch, Server};
 use crate::support::stripe;
 
@@ -80,6 +80,21 @@ impl Portal {
     pub(super) async fn get(&self, account: u32, path: &str) -> Value {
         self.server
             .get(&format!("/v1/tenants/tenant-{account:06}/{path}"))
+            .await
+    }
+
+    /// A command under a key; an error where the process ended before it answered.
+    pub(super) async fn try_ask(&self, account: u32, path: &str, body: &Value, key: &str) -> std::io::Result<Answer> {
+        let bearer = format!("Bearer {}", self.server.admin_token());
+        let headers = [
+            ("Authorization", &*bearer),
+            ("Content-Type", "application/json"),
+            ("Idempotency-Key", key),
+        ];
+        let path = format!("/v1/tenants/tenant-{account:06}/{path}");
+        let mut connection = Connection::open(&self.server.address).await?;
+        connection
+            .send(&request("POST", &path, &headers, body.to_string().as_bytes()))
             .await
     }
 

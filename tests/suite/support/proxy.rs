@@ -109,6 +109,9 @@ async fn relay(client: TcpStream, server: TcpStream, shared: Arc<Shared>) {
     loop {
         tokio::select! {
             read = from_client.read(&mut up) => {
+                if shared.mode.load(Ordering::SeqCst) == DOWN {
+                    return;
+                }
                 let Some(bytes) = forward(read, &up, &mut to_server).await else { return };
                 let commit = bytes.windows(COMMIT.len()).any(|window| window == COMMIT);
                 let wanted = shared.mode.compare_exchange(LOSE_COMMIT, PASS, Ordering::SeqCst, Ordering::SeqCst);
