@@ -12,7 +12,7 @@ use super::receipt::{
     Custody, Due, NewReceipt, Placed, Receipt, ReceiptCursor, ReceiptFilter, ReceiptKey, Settlement, State,
 };
 use super::receive::Received;
-use super::store::{Backlog, DueKey, NOTE_OTHER_CONTENT, corrupt, part_in};
+use super::store::{Backlog, DueKey, NOTE_OTHER_CONTENT, corrupt, part_in, to_held};
 
 const INSERT: &str = "\
 insert into webhook_receipts (part, source, event_id, body, body_digest, signature, secret_name, endpoint, event_type, \
@@ -26,7 +26,7 @@ from unnest($1::int[], $2::text[], $3::text[], $4::bytea[], $5::bytea[], $6::tex
 on conflict do nothing returning source, event_id";
 
 const DIGESTS: &str = "\
-select source, event_id, body_digest from webhook_receipts \
+select source, event_id, body_digest, endpoint from webhook_receipts \
 where (part, source, event_id) in (select * from unnest($1::int[], $2::text[], $3::text[]))";
 
 const NOTE: &str = "\
@@ -156,15 +156,8 @@ pub(super) async fn compare(pool: &PgPool, rows: &[&NewReceipt]) -> Result<Vec<(
     for row in &held {
         let key = key_of(row)?;
         let digest: Vec<u8> = row.try_get("body_digest")?;
-        let same = rows.iter().any(|new| new.key == key && new.digest[..] == digest[..]);
-        found.push((
-            key,
-            if same {
-                Received::Duplicate
-            } else {
-                Received::OtherContent
-            },
-        ));
+        let received = to_held(rows, &key, &digest, row.try_get("endpoint")?);
+        found.push((key, received));
     }
     Ok(found)
 }

@@ -62,7 +62,7 @@ pub struct Delivery {
     pub signature: String,
     /// Configured name of the secret that matched.
     pub secret_name: Arc<str>,
-    /// Path the delivery came to, for instance `/webhooks/stripe`.
+    /// Path the delivery came to, for instance `/webhooks/stripe`; a word without a slash: Stripe was asked for it.
     pub endpoint: Arc<str>,
     /// When it came.
     pub received_at: Timestamp,
@@ -119,6 +119,16 @@ impl NewReceipt {
             received_at: delivery.received_at,
             envelope,
         }
+    }
+
+    /// Is the receipt with this digest, that came this way and has the same key, the same event?
+    ///
+    /// Stripe tells an event in answer to a question in other words than its webhook has: how many deliveries are open, in
+    /// which version it is shown. Between a webhook and an answer the id alone decides.
+    #[must_use]
+    pub fn tells_the_same(&self, digest: &[u8], endpoint: &str) -> bool {
+        let is_webhook = |endpoint: &str| endpoint.starts_with('/');
+        self.digest[..] == *digest || is_webhook(&self.endpoint) != is_webhook(endpoint)
     }
 
     /// What it costs the queues, in bytes.

@@ -281,7 +281,7 @@ fn split(batch: Vec<Waiting>) -> (Vec<NewReceipt>, Vec<Vec<Received>>, Vec<Answe
     for Waiting { receipt, answer } in batch {
         if let Some(index) = known.get(&receipt.key) {
             let (first, repeats, answers) = &mut order[*index];
-            repeats.push(if first.digest == receipt.digest {
+            repeats.push(if receipt.tells_the_same(&first.digest, &first.endpoint) {
                 Received::Duplicate
             } else {
                 Received::OtherContent

@@ -15,7 +15,7 @@ use super::receipt::{
     Custody, Due, NewReceipt, Placed, Receipt, ReceiptCursor, ReceiptFilter, ReceiptKey, Settlement, State,
 };
 use super::receive::Received;
-use super::store::{Backlog, DueKey, NOTE_OTHER_CONTENT, corrupt, part_in};
+use super::store::{Backlog, DueKey, NOTE_OTHER_CONTENT, corrupt, part_in, to_held};
 
 /// Rows in one statement. A body cannot travel in JSON, so rows are bound one by one; a few sizes keep the number of
 /// prepared statements small.
@@ -39,7 +39,7 @@ fn insert_of(rows: usize) -> String {
 }
 
 const DIGESTS: &str = "\
-select r.source, r.event_id, r.body_digest from json_each(?1) k \
+select r.source, r.event_id, r.body_digest, r.endpoint from json_each(?1) k \
 cross join webhook_receipts r on r.part = k.value ->> 0 and r.source = k.value ->> 1 and r.event_id = k.value ->> 2";
 
 const NOTE: &str = "\
@@ -164,15 +164,8 @@ pub(super) async fn compare(
     for row in &held {
         let key = key_of(row)?;
         let digest: &[u8] = row.try_get("body_digest")?;
-        let same = rows.iter().any(|new| new.key == key && new.digest[..] == *digest);
-        found.push((
-            key,
-            if same {
-                Received::Duplicate
-            } else {
-                Received::OtherContent
-            },
-        ));
+        let received = to_held(rows, &key, digest, row.try_get("endpoint")?);
+        found.push((key, received));
     }
     Ok(found)
 }

@@ -324,6 +324,16 @@ impl ReceiptStore {
     }
 }
 
+/// What new deliveries are to the receipt that is held under a key, by what is held of it.
+pub(super) fn to_held(rows: &[&NewReceipt], key: &ReceiptKey, digest: &[u8], endpoint: &str) -> Received {
+    let same = |new: &&NewReceipt| new.key == *key && new.tells_the_same(digest, endpoint);
+    if rows.iter().any(same) {
+        Received::Duplicate
+    } else {
+        Received::OtherContent
+    }
+}
+
 fn grace<'a>(rows: impl Iterator<Item = &'a NewReceipt>) -> Vec<Timestamp> {
     rows.map(|row| row.received_at.plus_seconds(NEW_GRACE_SECONDS))
         .collect()

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use aggregates::facts::{ChargeSnapshot, CreditNoteSnapshot, RefundSnapshot};
 use aggregates::time::Timestamp;
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use projections::book::StandingBook;
@@ -213,15 +214,32 @@ impl CreditNoteAnswer {
 }
 
 /// What a list of money was asked with.
-struct Asked<'a> {
-    service: &'a Service,
+pub struct Asked {
+    service: Service,
     account: Account,
     query: DatedQuery,
-    headers: &'a HeaderMap,
-    uri: &'a Uri,
+    headers: HeaderMap,
+    uri: Uri,
 }
 
-impl Asked<'_> {
+impl FromRequestParts<Service> for Asked {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, service: &Service) -> Answer<Self> {
+        let name = AccountRef::from_request_parts(parts, service).await?;
+        let caller = Caller::from_request_parts(parts, service).await?;
+        let Params(query) = Params::from_request_parts(parts, service).await?;
+        Ok(Self {
+            account: asked(service, &name, &caller).await?,
+            service: service.clone(),
+            query,
+            headers: parts.headers.clone(),
+            uri: parts.uri.clone(),
+        })
+    }
+}
+
+impl Asked {
     fn place(&self) -> (u32, &str) {
         (self.account.part, self.account.stream.as_str())
     }
@@ -234,8 +252,8 @@ impl Asked<'_> {
     ) -> Answer<Response> {
         let filter = self.query.money();
         let binding = format!("{} {filter:?}", kind.as_str());
-        let page = DatedPage::asked(self.service, &self.account, &self.query, &binding)?;
-        position::wait(self.service, View::Money, Some(self.account.part), self.headers).await?;
+        let page = DatedPage::asked(&self.service, &self.account, &self.query, &binding)?;
+        position::wait(&self.service, View::Money, Some(self.account.part), &self.headers).await?;
         let (db, progress) = (&self.service.db, &self.service.progress);
         let rows = found::list(db, progress, self.place(), (kind, &filter), page.after(), page.limit()).await;
         let Found { mut value, freshness } = rows.map_err(unanswered)?;
@@ -245,7 +263,7 @@ impl Asked<'_> {
             let counted = found::count(db, progress, self.place(), (kind, &filter), COUNTED_MAX).await;
             counted.map_err(unanswered)
         };
-        page.respond(self.service, (data, next), counted, &freshness, self.uri)
+        page.respond(&self.service, (data, next), counted, &freshness, &self.uri)
             .await
     }
 
@@ -296,22 +314,7 @@ fn without_terms() -> Problem {
     params(("tenant" = String, Path, description = "Tenant, `me`, or a Stripe customer"), DatedQuery),
     responses((status = 200, body = Page<PaymentAnswer>, description = "A page"),
         (status = 503, description = "The view has not reached Ledger-Min-Position (`projection-behind`), or the store is away (`store-unavailable`)")))]
-pub async fn list(
-    State(service): State<Service>,
-    name: AccountRef,
-    caller: Caller,
-    Params(query): Params<DatedQuery>,
-    headers: HeaderMap,
-    uri: Uri,
-) -> Answer<Response> {
-    let account = asked(&service, &name, &caller).await?;
-    let asked = Asked {
-        service: &service,
-        account,
-        query,
-        headers: &headers,
-        uri: &uri,
-    };
+pub async fn list(asked: Asked) -> Answer<Response> {
     let answer = async |rows: Vec<(String, MoneyRow)>| {
         let invoices = asked.invoices(&rows).await?;
         let answer = |(id, row): (String, MoneyRow)| {
@@ -336,22 +339,7 @@ pub async fn list(
     params(("tenant" = String, Path, description = "Tenant or a Stripe customer"), DatedQuery),
     responses((status = 200, body = Page<RefundAnswer>, description = "A page"),
         (status = 503, description = "The view has not reached Ledger-Min-Position (`projection-behind`), or the store is away (`store-unavailable`)")))]
-pub async fn refunds(
-    State(service): State<Service>,
-    name: AccountRef,
-    caller: Caller,
-    Params(query): Params<DatedQuery>,
-    headers: HeaderMap,
-    uri: Uri,
-) -> Answer<Response> {
-    let account = asked(&service, &name, &caller).await?;
-    let asked = Asked {
-        service: &service,
-        account,
-        query,
-        headers: &headers,
-        uri: &uri,
-    };
+pub async fn refunds(asked: Asked) -> Answer<Response> {
     let answer = async |rows: Vec<(String, MoneyRow)>| {
         let answer = |(id, row): (String, MoneyRow)| {
             let MoneyBook::Refund(book) = &row.book else {
@@ -370,22 +358,7 @@ pub async fn refunds(
     params(("tenant" = String, Path, description = "Tenant, `me`, or a Stripe customer"), DatedQuery),
     responses((status = 200, body = Page<CreditNoteAnswer>, description = "A page"),
         (status = 503, description = "The view has not reached Ledger-Min-Position (`projection-behind`), or the store is away (`store-unavailable`)")))]
-pub async fn credit_notes(
-    State(service): State<Service>,
-    name: AccountRef,
-    caller: Caller,
-    Params(query): Params<DatedQuery>,
-    headers: HeaderMap,
-    uri: Uri,
-) -> Answer<Response> {
-    let account = asked(&service, &name, &caller).await?;
-    let asked = Asked {
-        service: &service,
-        account,
-        query,
-        headers: &headers,
-        uri: &uri,
-    };
+pub async fn credit_notes(asked: Asked) -> Answer<Response> {
     let answer = async |rows: Vec<(String, MoneyRow)>| {
         let answer = |(id, row): (String, MoneyRow)| {
             let MoneyBook::CreditNote(book) = &row.book else {

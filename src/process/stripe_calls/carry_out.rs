@@ -49,7 +49,12 @@ impl Calls {
             return self.ended(claimed, "answered").await;
         }
         // What was begun is finished, whatever has become of the intent: Stripe may have done it.
-        let begun = Stored::read(row.result.as_deref()).filter(Stored::is_begun);
+        let kept = Stored::read(row.result.as_deref()).map_err(|error| {
+            DbError::bug(format!(
+                "what was kept of a command's calls cannot be read ({error}); nothing more is sent for it"
+            ))
+        })?;
+        let begun = kept.filter(Stored::is_begun);
         let stored = match begun {
             Some(stored) => stored,
             None => match self.due(claimed, &loaded, now).await? {

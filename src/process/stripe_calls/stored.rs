@@ -109,8 +109,11 @@ impl Stored {
     }
 
     /// As a row keeps it; none: nothing was computed yet.
-    pub(super) fn read(result: Option<&str>) -> Option<Self> {
-        serde_json::from_str(result?).ok()
+    ///
+    /// # Errors
+    /// It was written by another version. Whether it was begun is not known then, so nothing may be sent.
+    pub(super) fn read(result: Option<&str>) -> Result<Option<Self>, serde_json::Error> {
+        result.map(serde_json::from_str).transpose()
     }
 
     /// The call whose turn it is.

@@ -131,6 +131,32 @@ async fn sixty_four_senders_of_one_event_make_one_receipt() {
     }
 }
 
+/// Stripe's list tells an event in other words than its webhook: that is no other content, whichever comes first.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_was_asked_for_is_the_one_its_webhook_brings() {
+    let asked_for = |text: &str| Delivery {
+        endpoint: "catch_up".into(),
+        ..delivery(body("evt_1", text), 0)
+    };
+    let webhook = |text: &str| delivery(body("evt_1", text), 0);
+    for turn in [false, true] {
+        for store in stores().await {
+            let inbox = inbox(&store).await;
+            let (first, second, third) = if turn {
+                (asked_for("one"), webhook("two"), asked_for("three"))
+            } else {
+                (webhook("one"), asked_for("two"), webhook("three"))
+            };
+            assert_eq!(inbox.receiver.receive(first).await.unwrap(), Received::Stored);
+            assert_eq!(inbox.receiver.receive(second).await.unwrap(), Received::Duplicate);
+            assert_eq!(inbox.store.get(&key("evt_1")).await.unwrap().receipt.reason, None);
+            // Told twice the same way it must be the same.
+            assert_eq!(inbox.receiver.receive(third).await.unwrap(), Received::OtherContent);
+            inbox.close().await;
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_id_with_other_bytes_keeps_the_first_and_says_so() {
     for store in stores().await {

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::super::customers::CUSTOMER;
+use super::super::invoices::totals::taxes;
 use super::super::prices::{self, PRICE};
+use super::super::pricing;
 use super::super::products::{self, PRODUCT};
 use super::super::tax_rates::TAX_RATE;
 use crate::shape::money::{millionths, share};
@@ -127,51 +129,19 @@ fn price(state: &mut State, given: &Params<'_>) -> Result<Value, ApiError> {
     prices::make(state, &data, &product.unwrap_or_default())
 }
 
-/// What so many of a price cost, before discounts and taxes; usage that is metered costs nothing yet.
+/// What so many of a price cost, before discounts and taxes; usage that is metered costs nothing yet, and an amount of the
+/// buyer's choice is what is proposed.
 pub(crate) fn amount(price: &Value, quantity: i64) -> i64 {
     if price["recurring"]["usage_type"] == "metered" {
         return 0;
     }
-    let units = units(price, quantity);
-    if price["billing_scheme"] == "tiered" {
-        return tiered(price, units);
+    let chosen = &price["custom_unit_amount"];
+    if chosen.is_object() {
+        return number(chosen, "preset")
+            .max(number(chosen, "minimum"))
+            .saturating_mul(quantity);
     }
-    if let Some(unit) = price["unit_amount"].as_i64() {
-        return unit.saturating_mul(units);
-    }
-    if let Some(unit) = text(price, "unit_amount_decimal").and_then(millionths) {
-        return share(unit, units, 1_000_000);
-    }
-    number(price, "custom_unit_amount.preset").max(number(price, "custom_unit_amount.minimum")) * units
-}
-
-fn units(price: &Value, quantity: i64) -> i64 {
-    let by = number(price, "transform_quantity.divide_by");
-    if by < 1 {
-        return quantity;
-    }
-    let up = i64::from(price["transform_quantity"]["round"] == "up" && quantity % by != 0);
-    quantity / by + up
-}
-
-fn tiered(price: &Value, units: i64) -> i64 {
-    let graduated = price["tiers_mode"] == "graduated";
-    let (mut total, mut below) = (0_i64, 0_i64);
-    for tier in items(price, "_tiers") {
-        let end = tier["up_to"].as_i64().unwrap_or(i64::MAX);
-        if !graduated && units > end {
-            continue;
-        }
-        let here = if graduated { units.min(end) - below } else { units };
-        let unit = text(tier, "unit_amount_decimal").and_then(millionths).unwrap_or(0);
-        total = total.saturating_add(share(unit, here, 1_000_000));
-        total = total.saturating_add(number(tier, "flat_amount"));
-        below = end;
-        if units <= end {
-            break;
-        }
-    }
-    total
+    pricing::amount(price, quantity)
 }
 
 /// `month`, or `3 months`.
@@ -245,7 +215,7 @@ fn discount(lines: &mut [Value], coupon: &Value) {
     }
 }
 
-/// What rates contain is taken out of an amount once, by the sum of the rates, as an invoice does.
+/// The taxes of a line, as an invoice reckons them.
 fn tax(state: &State, line: &mut Value, general: &Value, exempt: bool) {
     let own = items(line, "_tax_rates");
     let general = general.as_array().map_or(&[][..], Vec::as_slice);
@@ -254,29 +224,16 @@ fn tax(state: &State, line: &mut Value, general: &Value, exempt: bool) {
         (false, true) => general,
         (false, false) => own,
     };
-    let rates: Vec<&Value> = rates
-        .iter()
-        .filter_map(|id| state.look(&TAX_RATE, id.as_str()?))
-        .collect();
-    let percent = |rate: &Value| millionths(&rate["percentage"].to_string()).unwrap_or(0);
-    let contained: i64 = rates
-        .iter()
-        .filter(|rate| rate["inclusive"] == true)
-        .map(|rate| percent(rate))
-        .sum();
+    let known = rates.iter().filter_map(|id| state.look(&TAX_RATE, id.as_str()?));
+    let rates: Vec<Value> = known.cloned().collect();
     let amount = number(line, "amount_subtotal") - number(line, "amount_discount");
-    let net = share(amount, WHOLE, WHOLE + contained);
     let (mut added, mut all, mut shown) = (0, 0, Vec::new());
-    for rate in rates {
-        let inclusive = rate["inclusive"] == true;
-        let tax = if inclusive {
-            share(amount, percent(rate), WHOLE + contained)
-        } else {
-            share(net, percent(rate), WHOLE)
-        };
-        all += tax;
-        added += if inclusive { 0 } else { tax };
-        shown.push(json!({"amount": tax, "rate": rate, "taxability_reason": null, "taxable_amount": net}));
+    for (tax, rate) in taxes(&rates, amount).iter().zip(&rates) {
+        let of_rate = number(tax, "amount");
+        all += of_rate;
+        added += if tax["tax_behavior"] == "inclusive" { 0 } else { of_rate };
+        let taxable = &tax["taxable_amount"];
+        shown.push(json!({"amount": of_rate, "rate": rate, "taxability_reason": null, "taxable_amount": taxable}));
     }
     line["amount_tax"] = json!(all);
     line["amount_total"] = json!(amount + added);

@@ -10,7 +10,7 @@ mod life;
 mod lines;
 mod preview;
 mod shape;
-mod totals;
+pub(crate) mod totals;
 
 use serde_json::Value;
 

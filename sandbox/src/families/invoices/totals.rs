@@ -45,7 +45,7 @@ pub(crate) fn compute(state: &State, invoice: &mut Value) {
     for (line, left) in lines.iter_mut().zip(&left) {
         let own = items(line, "_tax_rates").to_vec();
         let rates = if own.is_empty() { defaults.clone() } else { own };
-        line["taxes"] = if exempt { json!([]) } else { taxes(&rates, *left) };
+        line["taxes"] = if exempt { json!([]) } else { json!(taxes(&rates, *left)) };
     }
     sum_up(invoice, &lines);
     put_lines(invoice, lines);
@@ -107,7 +107,7 @@ fn spread(discount: &Value, lines: &mut [Value], left: &mut [i64]) {
 }
 
 /// Taxes of one amount. What rates contain is taken out of it once, by the sum of the rates.
-fn taxes(rates: &[Value], amount: i64) -> Value {
+pub(crate) fn taxes(rates: &[Value], amount: i64) -> Vec<Value> {
     let percent = |rate: &Value| millionths(&rate["percentage"].to_string()).unwrap_or(0);
     let contained: i64 = rates.iter().filter(|rate| flag(rate, "inclusive")).map(percent).sum();
     let net = share(amount, WHOLE, WHOLE + contained);
@@ -127,7 +127,7 @@ fn taxes(rates: &[Value], amount: i64) -> Value {
             "type": "tax_rate_details",
         })
     });
-    Value::Array(taxes.collect())
+    taxes.collect()
 }
 
 fn sum_up(invoice: &mut Value, lines: &[Value]) {
